@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The writers' mutex. It knows its owner, so that a writer who would wait for
+ * itself is told. The double build has one thread and only checks nesting.
+ */
+#ifndef GPMM_UTIL_LOCK_H
+#define GPMM_UTIL_LOCK_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+
+#ifdef GPMM_DOUBLE
+
+struct lock {
+	bool held;
+};
+
+static inline int lock_init(struct lock *lock)
+{
+	lock->held = false;
+	return 0;
+}
+
+static inline void lock_fini(struct lock *lock)
+{
+	assert(!lock->held);
+	(void)lock;
+}
+
+static inline int lock_acquire(struct lock *lock)
+{
+	if (lock->held)
+		return -EDEADLK;
+	lock->held = true;
+	return 0;
+}
+
+static inline void lock_release(struct lock *lock)
+{
+	assert(lock->held);
+	lock->held = false;
+}
+
+#else
+#include <pthread.h>
+
+struct lock {
+	pthread_mutex_t mutex;
+};
+
+/* Return: 0 or -errno. */
+static inline int lock_init(struct lock *lock)
+{
+	pthread_mutexattr_t attr;
+	int ret = pthread_mutexattr_init(&attr);
+
+	if (ret)
+		return -ret;
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	ret = pthread_mutex_init(&lock->mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return -ret;
+}
+
+static inline void lock_fini(struct lock *lock)
+{
+	pthread_mutex_destroy(&lock->mutex);
+}
+
+/* Return: 0, or -EDEADLK where the caller holds it. */
+static inline int lock_acquire(struct lock *lock)
+{
+	return -pthread_mutex_lock(&lock->mutex);
+}
+
+static inline void lock_release(struct lock *lock)
+{
+	int ret = pthread_mutex_unlock(&lock->mutex);
+
+	assert(!ret);
+	(void)ret;
+}
+
+#endif
+#endif
