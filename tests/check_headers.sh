@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Every public header stands alone, in C and in C++, with warnings as errors,
+# and the umbrella includes them all.
+: "${srcdir:=$(dirname "$0")/..}" "${CC:=cc}" "${CXX:=c++}"
+command -v "${CXX%% *}" >/dev/null || CXX=
+failed=0
+for header in "$srcdir"/include/gpmm/*.h; do
+	line="#include <gpmm/${header##*/}>"
+	for compile in "$CC -std=c11 -xc" "$CC -std=gnu11 -xc" \
+		${CXX:+"$CXX -std=c++14 -xc++"}; do
+		echo "$line" | $compile -Wall -Wextra -Werror -pedantic \
+			-I"$srcdir/include" -fsyntax-only - && continue
+		echo "$line: not with $compile"
+		failed=1
+	done
+	case $header in */gpmm.h) continue ;; esac
+	grep -qF "$line" "$srcdir/include/gpmm/gpmm.h" ||
+		{ echo "gpmm.h lacks $line"; failed=1; }
+done
+[ "$CXX" ] || echo "no C++ compiler: the headers were tried as C only"
+exit "$failed"
