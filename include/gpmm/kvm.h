@@ -29,9 +29,25 @@ struct gpmm_kvm_options {
  * @options: NULL for the defaults
  * @backend: receives it
  *
- * Areas need host memory that is page-aligned. An area without GPMM_WRITE
- * becomes a read-only slot, GPMM_LOG_DIRTY turns on its dirty log. Areas that
- * run on in guest and host addresses share a slot.
+ * Areas with host memory become slots; start, size and host address are
+ * page-aligned. One without GPMM_WRITE is read-only (writes exit as MMIO), one
+ * with none of GPMM_RWX has no slot (every access exits), GPMM_LOG_DIRTY turns
+ * on the dirty log. Areas that run on in guest and host addresses with equal
+ * slots share one, unless one of them is GPMM_NOMERGE. Areas without host
+ * memory are accepted and have no slot: KVM exits to the VMM there, which asks
+ * the set who owns the address.
+ *
+ * A transaction makes the fewest ioctls that lead from the slots before it to
+ * those after it: none for what it mapped and unmapped again, one for memory
+ * that moved to another guest address or whose dirty log was switched. A slot
+ * whose size, host address or read-only bit changes is deleted and made anew:
+ * KVM has no atomic way, and a vCPU that looks meanwhile sees a hole.
+ *
+ * Where an ioctl fails those before it are undone, and the commit returns its
+ * error: -ENOSPC where slots run out, -EEXIST where a slot of the embedder's
+ * own is in the way. Where the kernel refuses to undo too, the commit returns
+ * -EIO, and changes of those slots' ranges fail with -EIO until a later
+ * transaction, each of which tries first, has repaired them.
  *
  * Context: any; only the process that created the VM may use it.
  * Owns: borrows @vm_fd, which outlives the backend; the caller owns *@backend.
@@ -46,6 +62,28 @@ int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
  * Context: any; no set may still have areas of it. NULL is ignored.
  */
 void gpmm_kvm_destroy(struct gpmm_backend *backend);
+
+/*
+ * gpmm_kvm_set_reserve - change how many slots are kept back
+ * @reserve: fewer than the backend may use in all
+ *
+ * The code that plugs memory in lowers it for its own transaction. Slots in
+ * use stay, whatever the reserve.
+ *
+ * Context: writer. Return: 0 or -EINVAL.
+ */
+int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve);
+
+struct gpmm_kvm_stats {
+	unsigned int slots;	/* in use */
+	unsigned int slots_max;	/* that the backend may use, reserve included */
+	uint64_t ioctls;	/* made so far, failed ones included */
+	uint64_t commits;	/* transactions that succeeded */
+};
+
+/* Context: writer. */
+void gpmm_kvm_get_stats(struct gpmm_backend *backend,
+			struct gpmm_kvm_stats *stats);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/kvm_backend.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "util/alloc.h"
+#include "util/range.h"
+
+/* --------------------------------------------------- an area as a slot --- */
+
+/*
+ * KVM cannot withhold reading or execution alone: an area with any of the
+ * three rights has a slot, one with none has not, and its accesses exit.
+ */
+static bool has_slot(const struct gpmm_area *area, uint32_t flags)
+{
+	return area->hva && (flags & GPMM_RWX);
+}
+
+static uint32_t slot_flags(uint32_t flags)
+{
+	if (!(flags & GPMM_WRITE))
+		return KVM_MEM_READONLY;
+	return flags & GPMM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+}
+
+static struct kvm_region to_region(const struct gpmm_area *area,
+				   uint32_t flags)
+{
+	return (struct kvm_region){
+		.gpa = area->start,
+		.size = area->size,
+		.hva = (uintptr_t)area->hva,
+		.flags = slot_flags(flags),
+	};
+}
+
+static bool is_wellformed(struct gpmm_backend *be, const struct gpmm_area *area)
+{
+	struct span span;
+
+	return range_to_span(area->start, area->size, &span) &&
+	       is_aligned(area->start | area->size | (uintptr_t)area->hva,
+			  be->granule);
+}
+
+/* ----------------------------------------------------------------- ops --- */
+
+static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
+{
+	const struct kvm_region region = to_region(area, area->flags);
+
+	if (!is_wellformed(be, area))
+		return -EINVAL;
+	if (!has_slot(area, area->flags))
+		return 0;
+	return gpmm__kvm_txn_add(&to_kvm(be)->txn, &region,
+				 area->flags & GPMM_NOMERGE);
+}
+
+static int kvm_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
+{
+	if (!is_wellformed(be, area))
+		return -EINVAL;
+	if (!has_slot(area, area->flags))
+		return 0;
+	return gpmm__kvm_txn_cut(&to_kvm(be)->txn, area->start,
+				 gpmm_area_last(area));
+}
+
+static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
+		       uint32_t new_flags)
+{
+	const struct kvm_region region = to_region(area, new_flags);
+	bool had = has_slot(area, area->flags);
+
+	if (had && !has_slot(area, new_flags))
+		return kvm_unmap(be, area);
+	if (!is_wellformed(be, area))
+		return -EINVAL;
+	if (!has_slot(area, new_flags) ||
+	    (had && slot_flags(area->flags) == slot_flags(new_flags)))
+		return 0;
+	return gpmm__kvm_txn_replace(&to_kvm(be)->txn, &region,
+				     new_flags & GPMM_NOMERGE);
+}
+
+static int kvm_begin(struct gpmm_backend *be)
+{
+	struct kvm_backend *kvm = to_kvm(be);
+	int ret = lock_acquire(&kvm->lock);
+
+	if (!ret)
+		gpmm__kvm_txn_begin(&kvm->txn, &kvm->slots);
+	return ret;
+}
+
+static int kvm_commit(struct gpmm_backend *be)
+{
+	struct kvm_backend *kvm = to_kvm(be);
+	int ret = gpmm__kvm_txn_plan(&kvm->txn);
+
+	if (!ret)
+		ret = gpmm__slots_apply(&kvm->slots);
+	if (ret) {
+		gpmm__kvm_txn_drop(&kvm->txn);
+	} else {
+		gpmm__kvm_txn_done(&kvm->txn);
+		kvm->commits++;
+	}
+	lock_release(&kvm->lock);
+	return ret;
+}
+
+static void kvm_abort(struct gpmm_backend *be)
+{
+	struct kvm_backend *kvm = to_kvm(be);
+
+	gpmm__kvm_txn_drop(&kvm->txn);
+	lock_release(&kvm->lock);
+}
+
+static const struct gpmm_backend_ops kvm_ops = {
+	.abi = GPMM_BACKEND_ABI,
+	.name = "kvm",
+	.map = kvm_map,
+	.unmap = kvm_unmap,
+	.protect = kvm_protect,
+	.begin = kvm_begin,
+	.commit = kvm_commit,
+	.abort = kvm_abort,
+};
+
+/* ---------------------------------------------------------------- life --- */
+
+static int slot_budget(struct kvm_sys *sys,
+		       const struct gpmm_kvm_options *options, uint32_t *count)
+{
+	int most = gpmm__kvm_extension(sys, KVM_CAP_NR_MEMSLOTS);
+
+	if (most < 0)
+		return most;
+	if (options->first_slot >= (unsigned int)most ||
+	    options->address_space > UINT16_MAX)
+		return -EINVAL;
+	*count = most - options->first_slot;
+	if (options->slot_count > *count || options->reserve >= *count)
+		return -EINVAL;
+	if (options->slot_count)
+		*count = options->slot_count;
+	return options->reserve < *count ? 0 : -EINVAL;
+}
+
+static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
+		const struct gpmm_kvm_options *options)
+{
+	uint32_t count;
+	int ret;
+
+	kvm->sys = *sys;
+	ret = gpmm__kvm_sys_probe(&kvm->sys);
+	if (!ret)
+		ret = slot_budget(&kvm->sys, options, &count);
+	if (!ret)
+		ret = lock_init(&kvm->lock);
+	if (ret)
+		return ret;
+	ret = gpmm__slots_init(&kvm->slots, &kvm->sys, options->first_slot,
+			       count);
+	if (ret) {
+		lock_fini(&kvm->lock);
+		return ret;
+	}
+	kvm->slots.address_space = (uint32_t)options->address_space << 16;
+	kvm->slots.reserve = options->reserve;
+	kvm->backend.ops = &kvm_ops;
+	kvm->backend.granule = sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+int gpmm__kvm_create_on(const struct kvm_sys *sys,
+			const struct gpmm_kvm_options *options,
+			struct gpmm_backend **backend)
+{
+	static const struct gpmm_kvm_options defaults;
+	struct kvm_backend *kvm = gpmm__zalloc(sizeof(*kvm));
+	int ret;
+
+	if (!kvm)
+		return -ENOMEM;
+	ret = init(kvm, sys, options ? options : &defaults);
+	if (ret) {
+		gpmm__free(kvm);
+		return ret;
+	}
+	*backend = &kvm->backend;
+	return 0;
+}
+
+int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
+		    struct gpmm_backend **backend)
+{
+	const struct kvm_sys sys = {
+		.ops = &gpmm__kvm_sys_real,
+		.vm_fd = vm_fd,
+	};
+
+	return gpmm__kvm_create_on(&sys, options, backend);
+}
+
+void gpmm_kvm_destroy(struct gpmm_backend *backend)
+{
+	struct kvm_backend *kvm;
+
+	if (!backend)
+		return;
+	kvm = to_kvm(backend);
+	gpmm__slots_fini(&kvm->slots);
+	gpmm__kvm_txn_fini(&kvm->txn);
+	lock_fini(&kvm->lock);
+	gpmm__free(kvm);
+}
+
+int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve)
+{
+	struct kvm_backend *kvm = to_kvm(backend);
+	int ret;
+
+	if (reserve >= kvm->slots.ids.count)
+		return -EINVAL;
+	ret = lock_acquire(&kvm->lock);
+	if (ret)
+		return ret;
+	kvm->slots.reserve = reserve;
+	lock_release(&kvm->lock);
+	return 0;
+}
+
+void gpmm_kvm_get_stats(struct gpmm_backend *backend,
+			struct gpmm_kvm_stats *stats)
+{
+	struct kvm_backend *kvm = to_kvm(backend);
+	int ret = lock_acquire(&kvm->lock);
+
+	*stats = (struct gpmm_kvm_stats){
+		.slots = kvm->slots.ids.live,
+		.slots_max = kvm->slots.ids.count,
+		.ioctls = kvm->sys.calls,
+		.commits = kvm->commits,
+	};
+	if (!ret)
+		lock_release(&kvm->lock);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/kvm_sys.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "util/log.h"
+
+static int real_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	(void)ctx;
+	return ret < 0 ? -errno : ret;
+}
+
+const struct kvm_sys_ops gpmm__kvm_sys_real = {
+	.ioctl = real_ioctl,
+};
+
+static int vm_ioctl(struct kvm_sys *sys, unsigned long request, uintptr_t arg)
+{
+	sys->calls++;
+	return sys->ops->ioctl(sys->ctx, sys->vm_fd, request, arg);
+}
+
+int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap)
+{
+	return vm_ioctl(sys, KVM_CHECK_EXTENSION, cap);
+}
+
+int gpmm__kvm_sys_probe(struct kvm_sys *sys)
+{
+	int ret = gpmm__kvm_extension(sys, KVM_CAP_USER_MEMORY2);
+
+	if (ret < 0)
+		return ret;
+	sys->region2 = ret > 0;
+	sys->region2_proven = false;
+	return 0;
+}
+
+static int set_region1(struct kvm_sys *sys, uint32_t slot,
+		       const struct kvm_region *region)
+{
+	struct kvm_userspace_memory_region arg = {
+		.slot = slot,
+		.flags = region->flags,
+		.guest_phys_addr = region->gpa,
+		.memory_size = region->size,
+		.userspace_addr = region->hva,
+	};
+
+	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&arg);
+}
+
+/* struct kvm_userspace_memory_region2, which older headers lack. */
+struct region2 {
+	uint32_t slot;
+	uint32_t flags;
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr;
+	uint64_t guest_memfd_offset;
+	uint32_t guest_memfd;
+	uint32_t pad1;
+	uint64_t pad2[14];
+};
+
+static int set_region2(struct kvm_sys *sys, uint32_t slot,
+		       const struct kvm_region *region)
+{
+	struct region2 arg = {
+		.slot = slot,
+		.flags = region->flags,
+		.guest_phys_addr = region->gpa,
+		.memory_size = region->size,
+		.userspace_addr = region->hva,
+	};
+
+	_Static_assert(sizeof(arg) == 160, "as the kernel has it");
+	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)&arg);
+}
+
+static bool is_refusal(int ret)
+{
+	return ret == -EINVAL || ret == -ENOTTY;
+}
+
+/*
+ * A capability is a hint. Until the second form has worked once, its refusal
+ * may mean that the kernel does not know it, and the first form decides.
+ */
+int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
+			 const struct kvm_region *region)
+{
+	int ret;
+
+	if (!sys->region2)
+		return set_region1(sys, slot, region);
+	ret = set_region2(sys, slot, region);
+	if (!ret)
+		sys->region2_proven = true;
+	if (!is_refusal(ret) || sys->region2_proven)
+		return ret;
+	ret = set_region1(sys, slot, region);
+	if (ret)
+		return ret;
+	sys->region2 = false;
+	gpmm__log(GPMM_LOG_WARNING,
+		  "kvm: SET_USER_MEMORY_REGION2 refused, going on without");
+	return 0;
+}

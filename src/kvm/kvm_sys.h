@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel, as the rest of the room sees it: each ioctl once, errors as
+ * -errno. A table of functions stands under it, so that tests can put a fake
+ * kernel there or let the Nth call fail.
+ */
+#ifndef GPMM_KVM_SYS_H
+#define GPMM_KVM_SYS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/kvm.h>
+
+/* What the headers of Debian 12 do not have yet. */
+#ifndef KVM_CAP_USER_MEMORY2
+#define KVM_CAP_USER_MEMORY2 231
+#endif
+#ifndef KVM_SET_USER_MEMORY_REGION2
+#define KVM_SET_USER_MEMORY_REGION2 0x40a0ae49UL
+#endif
+#ifndef KVM_MEM_GUEST_MEMFD
+#define KVM_MEM_GUEST_MEMFD (1UL << 2)
+#endif
+
+struct kvm_sys_ops {
+	/* As ioctl(2), but returns -errno. */
+	int (*ioctl)(void *ctx, int fd, unsigned long request, uintptr_t arg);
+};
+
+/* The real one. */
+extern const struct kvm_sys_ops gpmm__kvm_sys_real;
+
+/* One virtual machine. */
+struct kvm_sys {
+	const struct kvm_sys_ops *ops;
+	void *ctx;		/* of @ops */
+	int vm_fd;
+	/* KVM_SET_USER_MEMORY_REGION2: to be used; has worked before. */
+	bool region2;
+	bool region2_proven;
+	uint64_t calls;		/* ioctls made, failed ones included */
+};
+
+/* What a memslot says; a size of 0 is no slot. */
+struct kvm_region {
+	uint64_t gpa;		/* bytes, as all three */
+	uint64_t size;
+	uint64_t hva;
+	uint32_t flags;		/* KVM_MEM_READONLY and so on */
+};
+
+/* Return: what KVM_CHECK_EXTENSION says; negative where @vm_fd is no VM. */
+int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap);
+
+/* Learn what the kernel offers. Return: 0 or -errno. */
+int gpmm__kvm_sys_probe(struct kvm_sys *sys);
+
+/*
+ * Make, change or (size 0) delete a slot; bits 16 to 31 of @slot are the
+ * address space. What KVM allows to change: facts in slots.h.
+ */
+int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
+			 const struct kvm_region *region);
+
+#endif

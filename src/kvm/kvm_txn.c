@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/kvm_txn.h"
+
+#include <errno.h>
+
+#include "kvm/lost.h"
+#include "util/alloc.h"
+
+/*
+ * The largest slot, in bytes. KVM takes 2^31 - 1 pages; 2^30 of 4K leaves the
+ * boundaries of a longer area where KVM can use its largest pages.
+ */
+#define SLOT_MAX (UINT64_C(1) << 42)
+
+void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
+{
+	txn->slots = slots;
+	txn->before.count = 0;
+	txn->after.count = 0;
+	txn->pieces.root = NULL;
+	gpmm__slots_repair(slots);
+}
+
+/* ---------------------------------------------------------------- nodes --- */
+
+/* Have @count nodes at hand. Return: 0 or -ENOMEM. */
+static int reserve(struct kvm_txn *txn, uint64_t count)
+{
+	struct slot *spare = txn->spare;
+
+	while (count && spare) {
+		spare = spare->left;
+		count--;
+	}
+	for (; count; count--) {
+		spare = gpmm__zalloc(sizeof(*spare));
+		if (!spare)
+			return -ENOMEM;
+		spare->left = txn->spare;
+		txn->spare = spare;
+	}
+	return 0;
+}
+
+/* Precondition: reserve(). */
+static void add_piece(struct kvm_txn *txn, const struct kvm_region *region,
+		      bool nomerge)
+{
+	struct slot *piece = txn->spare;
+
+	txn->spare = piece->left;
+	*piece = (struct slot){ .at = *region, .nomerge = nomerge };
+	gpmm__slot_insert(&txn->pieces, piece);
+}
+
+static void drop_piece(struct kvm_txn *txn, struct slot *piece)
+{
+	piece->left = txn->spare;
+	txn->spare = piece;
+}
+
+static void drop_spare(struct kvm_txn *txn)
+{
+	struct slot *spare;
+
+	while ((spare = txn->spare)) {
+		txn->spare = spare->left;
+		gpmm__free(spare);
+	}
+}
+
+/* --------------------------------------------------------------- pieces --- */
+
+/* Copy a slot of the VM into the transaction. */
+static int take_slot(struct kvm_txn *txn, struct slot *slot)
+{
+	if (gpmm__slot_array_room(&txn->before, txn->before.count + 1) ||
+	    reserve(txn, 1))
+		return -ENOMEM;
+	add_piece(txn, &slot->at, slot->nomerge);
+	txn->before.at[txn->before.count++] = slot;
+	slot->taken = true;
+	slot->match = NULL;
+	return 0;
+}
+
+/* From here on the pieces tell what is in [first, last], and beside it. */
+static int take(struct kvm_txn *txn, uint64_t first, uint64_t last)
+{
+	const struct slot_tree *live = &txn->slots->live;
+	struct slot *slot;
+	int ret = 0;
+
+	if (gpmm__lost_overlaps(txn->slots, first, last))
+		return -EIO;
+	first -= first > 0;
+	last += last < UINT64_MAX;
+	for (slot = gpmm__slot_first(live, first);
+	     !ret && slot && slot->at.gpa <= last;
+	     slot = gpmm__slot_next(live, slot))
+		if (!slot->taken && !slot->missing)
+			ret = take_slot(txn, slot);
+	return ret;
+}
+
+/* Make @piece what lies above @last of it. Its order stays. */
+static void keep_above(struct kvm_region *piece, uint64_t last)
+{
+	uint64_t cut = last + 1 - piece->gpa;
+
+	piece->gpa += cut;
+	piece->hva += cut;
+	piece->size -= cut;
+}
+
+/* Cut [first, last] out of one piece that meets it. */
+static void cut_piece(struct kvm_txn *txn, struct slot *piece, uint64_t first,
+		      uint64_t last)
+{
+	bool left = piece->at.gpa < first;
+	bool right = region_last(&piece->at) > last;
+	struct kvm_region above = piece->at;
+
+	if (left)
+		piece->at.size = first - piece->at.gpa;
+	else
+		gpmm__slot_remove(&txn->pieces, piece);
+	if (right) {
+		keep_above(&above, last);
+		add_piece(txn, &above, piece->nomerge);
+	}
+	if (!left)
+		drop_piece(txn, piece);
+}
+
+/* Precondition: take(), and one node reserved. */
+static void cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
+{
+	struct slot *piece;
+
+	while ((piece = gpmm__slot_first(&txn->pieces, first)) &&
+	       piece->at.gpa <= last)
+		cut_piece(txn, piece, first, last);
+}
+
+static uint64_t piece_count(const struct kvm_region *region)
+{
+	return (region->size - 1) / SLOT_MAX + 1;
+}
+
+/* Precondition: take(), nothing in the way, piece_count() nodes reserved. */
+static void add(struct kvm_txn *txn, struct kvm_region region, bool nomerge)
+{
+	while (region.size > SLOT_MAX) {
+		struct kvm_region part = region;
+
+		part.size = SLOT_MAX;
+		add_piece(txn, &part, nomerge);
+		keep_above(&region, region_last(&part));
+	}
+	add_piece(txn, &region, nomerge);
+}
+
+int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
+{
+	int ret = take(txn, first, last);
+
+	if (!ret)
+		ret = reserve(txn, 1);
+	if (!ret)
+		cut(txn, first, last);
+	return ret;
+}
+
+int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
+		      bool nomerge)
+{
+	struct slot *piece;
+	int ret = take(txn, region->gpa, region_last(region));
+
+	if (ret)
+		return ret;
+	piece = gpmm__slot_first(&txn->pieces, region->gpa);
+	if (piece && region_overlaps(&piece->at, region))
+		return -EEXIST;
+	ret = reserve(txn, piece_count(region));
+	if (!ret)
+		add(txn, *region, nomerge);
+	return ret;
+}
+
+int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
+			  bool nomerge)
+{
+	int ret = take(txn, region->gpa, region_last(region));
+
+	if (!ret)
+		ret = reserve(txn, 1 + piece_count(region));
+	if (ret)
+		return ret;
+	cut(txn, region->gpa, region_last(region));
+	add(txn, *region, nomerge);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ end --- */
+
+static bool runs_on(const struct slot *left, const struct slot *right)
+{
+	return !left->nomerge && !right->nomerge &&
+	       left->at.flags == right->at.flags &&
+	       left->at.gpa + left->at.size == right->at.gpa &&
+	       left->at.hva + left->at.size == right->at.hva &&
+	       left->at.size + right->at.size <= SLOT_MAX;
+}
+
+static size_t count_pieces(const struct slot_tree *pieces)
+{
+	const struct slot *piece = gpmm__slot_first(pieces, 0);
+	size_t count = 0;
+
+	for (; piece; piece = gpmm__slot_next(pieces, piece))
+		count++;
+	return count;
+}
+
+/* Empty the tree into an array, what runs on as one. */
+static int gather(struct kvm_txn *txn)
+{
+	struct slot_array *after = &txn->after;
+	struct slot *piece;
+
+	if (gpmm__slot_array_room(after, count_pieces(&txn->pieces)))
+		return -ENOMEM;
+	while ((piece = gpmm__slot_first(&txn->pieces, 0))) {
+		struct slot *left = after->count ?
+			after->at[after->count - 1] : NULL;
+
+		gpmm__slot_remove(&txn->pieces, piece);
+		if (left && runs_on(left, piece)) {
+			left->at.size += piece->at.size;
+			drop_piece(txn, piece);
+		} else {
+			after->at[after->count++] = piece;
+		}
+	}
+	return 0;
+}
+
+static int compare_gpa(const void *left, const void *right)
+{
+	const struct slot *a = *(struct slot *const *)left;
+	const struct slot *b = *(struct slot *const *)right;
+
+	return (a->at.gpa > b->at.gpa) - (a->at.gpa < b->at.gpa);
+}
+
+int gpmm__kvm_txn_plan(struct kvm_txn *txn)
+{
+	int ret = gather(txn);
+
+	if (ret)
+		return ret;
+	if (txn->before.count > 1)
+		qsort(txn->before.at, txn->before.count,
+		      sizeof(*txn->before.at), compare_gpa);
+	txn->exchange.before = &txn->before;
+	txn->exchange.after = &txn->after;
+	return gpmm__slots_plan(txn->slots, &txn->exchange);
+}
+
+void gpmm__kvm_txn_done(struct kvm_txn *txn)
+{
+	struct slot_tree *live = &txn->slots->live;
+	size_t i;
+
+	for (i = 0; i < txn->before.count; i++) {
+		gpmm__slot_remove(live, txn->before.at[i]);
+		gpmm__free(txn->before.at[i]);
+	}
+	for (i = 0; i < txn->after.count; i++) {
+		txn->after.at[i]->match = NULL;
+		gpmm__slot_insert(live, txn->after.at[i]);
+	}
+	txn->before.count = 0;
+	txn->after.count = 0;
+	drop_spare(txn);
+}
+
+void gpmm__kvm_txn_drop(struct kvm_txn *txn)
+{
+	size_t i;
+
+	for (i = 0; i < txn->before.count; i++) {
+		txn->before.at[i]->taken = false;
+		txn->before.at[i]->match = NULL;
+	}
+	for (i = 0; i < txn->after.count; i++)
+		gpmm__free(txn->after.at[i]);
+	gpmm__slot_free_all(&txn->pieces);
+	drop_spare(txn);
+	txn->before.count = 0;
+	txn->after.count = 0;
+}
+
+void gpmm__kvm_txn_fini(struct kvm_txn *txn)
+{
+	gpmm__free(txn->before.at);
+	gpmm__free(txn->after.at);
+}

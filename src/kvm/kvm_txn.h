@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A transaction on slots: nothing is told to KVM until its commit, which
+ * compares the ranges it touched before and after.
+ */
+#ifndef GPMM_KVM_TXN_H
+#define GPMM_KVM_TXN_H
+
+#include "kvm/slots.h"
+
+struct kvm_txn {
+	struct slots *slots;
+	/* The slots of every range touched, as they are in the VM ... */
+	struct slot_array before;
+	/* ... and as they are to be, in pieces, then put together. */
+	struct slot_tree pieces;
+	struct slot_array after;
+	struct exchange exchange;
+	struct slot *spare;	/* nodes for what must not fail, by @left */
+};
+
+void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots);
+
+/* Return: 0; -ENOMEM, -EEXIST, -EIO (lost.h), with nothing changed. */
+int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
+		      bool nomerge);
+int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last);
+/* The same as to cut the region's range and add the region, but whole. */
+int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
+			  bool nomerge);
+
+/*
+ * gpmm__kvm_txn_plan - settle what is to be done
+ *
+ * Return: 0 with slots->changes and exchange->hole set; -ENOSPC, -ENOMEM.
+ */
+int gpmm__kvm_txn_plan(struct kvm_txn *txn);
+
+/* The planned changes have been applied: the new slots take over. */
+void gpmm__kvm_txn_done(struct kvm_txn *txn);
+
+/* Forget it: before a plan, or after one that was not applied. */
+void gpmm__kvm_txn_drop(struct kvm_txn *txn);
+
+void gpmm__kvm_txn_fini(struct kvm_txn *txn);
+
+#endif

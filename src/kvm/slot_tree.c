@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/slot_tree.h"
+
+#include "util/alloc.h"
+
+/* xorshift: the shape must be random, not secret. */
+static uint32_t next_weight(struct slot_tree *tree)
+{
+	uint32_t x = tree->seed ? tree->seed : UINT32_C(2463534242);
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return tree->seed = x;
+}
+
+/* Cut @root in two: what starts below @gpa, and the rest. */
+static void split(struct slot *root, uint64_t gpa, struct slot **below,
+		  struct slot **rest)
+{
+	while (root) {
+		if (root->at.gpa < gpa) {
+			*below = root;
+			below = &root->right;
+			root = *below;
+		} else {
+			*rest = root;
+			rest = &root->left;
+			root = *rest;
+		}
+	}
+	*below = NULL;
+	*rest = NULL;
+}
+
+/* All of @low starts below all of @high. */
+static struct slot *join(struct slot *low, struct slot *high)
+{
+	struct slot *root;
+	struct slot **link = &root;
+
+	while (low && high) {
+		if (low->weight >= high->weight) {
+			*link = low;
+			link = &low->right;
+			low = *link;
+		} else {
+			*link = high;
+			link = &high->left;
+			high = *link;
+		}
+	}
+	*link = low ? low : high;
+	return root;
+}
+
+static struct slot **child(struct slot *slot, uint64_t gpa)
+{
+	return gpa < slot->at.gpa ? &slot->left : &slot->right;
+}
+
+void gpmm__slot_insert(struct slot_tree *tree, struct slot *slot)
+{
+	struct slot **link = &tree->root;
+
+	slot->weight = next_weight(tree);
+	while (*link && (*link)->weight >= slot->weight)
+		link = child(*link, slot->at.gpa);
+	split(*link, slot->at.gpa, &slot->left, &slot->right);
+	*link = slot;
+}
+
+void gpmm__slot_remove(struct slot_tree *tree, struct slot *slot)
+{
+	struct slot **link = &tree->root;
+
+	while (*link != slot)
+		link = child(*link, slot->at.gpa);
+	*link = join(slot->left, slot->right);
+}
+
+struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr)
+{
+	struct slot *at = tree->root;
+	struct slot *found = NULL;
+
+	while (at) {
+		if (region_last(&at->at) >= addr) {
+			found = at;
+			at = at->left;
+		} else {
+			at = at->right;
+		}
+	}
+	return found;
+}
+
+struct slot *gpmm__slot_next(const struct slot_tree *tree,
+			     const struct slot *slot)
+{
+	uint64_t last = region_last(&slot->at);
+
+	return last == UINT64_MAX ? NULL : gpmm__slot_first(tree, last + 1);
+}
+
+void gpmm__slot_free_all(struct slot_tree *tree)
+{
+	struct slot *slot;
+
+	while ((slot = tree->root)) {
+		tree->root = join(slot->left, slot->right);
+		gpmm__free(slot);
+	}
+}

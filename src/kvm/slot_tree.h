@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Slots in the order of their guest addresses: a treap, so that a change in a
+ * VM of 32,764 slots costs a walk of some 30 nodes and allocates nothing.
+ * Slots of a tree never overlap.
+ */
+#ifndef GPMM_KVM_SLOT_TREE_H
+#define GPMM_KVM_SLOT_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kvm/kvm_sys.h"
+
+struct slot {
+	struct slot *left;
+	struct slot *right;
+	uint32_t weight;
+	uint32_t id;		/* the slot's number in the VM */
+	struct kvm_region at;
+	bool nomerge;		/* of an area with GPMM_NOMERGE */
+	bool taken;		/* a transaction has its copy of it */
+	bool missing;		/* the VM lacks it: an undo failed (lost.h) */
+	struct slot *match;	/* the same slot before or after a change */
+};
+
+struct slot_tree {
+	struct slot *root;
+	uint32_t seed;
+};
+
+static inline uint64_t region_last(const struct kvm_region *region)
+{
+	return region->gpa + (region->size - 1);
+}
+
+static inline bool region_overlaps(const struct kvm_region *a,
+				   const struct kvm_region *b)
+{
+	return a->gpa <= region_last(b) && b->gpa <= region_last(a);
+}
+
+void gpmm__slot_insert(struct slot_tree *tree, struct slot *slot);
+void gpmm__slot_remove(struct slot_tree *tree, struct slot *slot);
+
+/* Return: the first slot that ends at or above @addr, or NULL. */
+struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr);
+
+/* Return: the slot after @slot, or NULL. */
+struct slot *gpmm__slot_next(const struct slot_tree *tree,
+			     const struct slot *slot);
+
+/* Free every slot of the tree, which is empty afterwards. */
+void gpmm__slot_free_all(struct slot_tree *tree);
+
+#endif

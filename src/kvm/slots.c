@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/slots.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "kvm/lost.h"
+#include "util/alloc.h"
+
+int gpmm__slots_init(struct slots *slots, struct kvm_sys *sys, uint32_t first,
+		     uint32_t count)
+{
+	memset(slots, 0, sizeof(*slots));
+	slots->sys = sys;
+	return gpmm__slot_ids_init(&slots->ids, first, count);
+}
+
+void gpmm__slots_fini(struct slots *slots)
+{
+	gpmm__slot_free_all(&slots->live);
+	gpmm__slot_ids_fini(&slots->ids);
+	gpmm__free(slots->by_host[0].at);
+	gpmm__free(slots->by_host[1].at);
+	gpmm__free(slots->changes.at);
+	gpmm__free(slots->lost.at);
+}
+
+static int grow(void **at, size_t *room, size_t count, size_t each)
+{
+	size_t more = *room ? *room : 8;
+	void *grown;
+
+	if (count <= *room)
+		return 0;
+	while (more < count)
+		more *= 2;
+	grown = gpmm__realloc(*at, more * each);
+	if (!grown)
+		return -ENOMEM;
+	*at = grown;
+	*room = more;
+	return 0;
+}
+
+int gpmm__slot_array_room(struct slot_array *array, size_t count)
+{
+	return grow((void **)&array->at, &array->room, count,
+		    sizeof(*array->at));
+}
+
+int gpmm__change_array_room(struct change_array *array, size_t count)
+{
+	return grow((void **)&array->at, &array->room, count,
+		    sizeof(*array->at));
+}
+
+static int set_region(struct slots *slots, uint32_t id,
+		      const struct kvm_region *to)
+{
+	static const struct kvm_region none;
+
+	return gpmm__kvm_set_region(slots->sys, slots->address_space | id,
+				    to->size ? to : &none);
+}
+
+/* Undo the first @count changes, last first. Return: whether all succeeded. */
+static bool undo(struct slots *slots, size_t count)
+{
+	bool whole = true;
+
+	while (count--) {
+		const struct slot_change *change = &slots->changes.at[count];
+
+		if (!set_region(slots, change->id, &change->from))
+			continue;
+		gpmm__lost_add(slots, change);
+		whole = false;
+	}
+	return whole;
+}
+
+int gpmm__slots_apply(struct slots *slots)
+{
+	struct change_array *changes = &slots->changes;
+	bool whole;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < changes->count; i++) {
+		ret = set_region(slots, changes->at[i].id, &changes->at[i].to);
+		if (ret)
+			break;
+	}
+	if (i == changes->count)
+		return 0;
+	gpmm__slots_unplan(slots);
+	whole = undo(slots, i);
+	changes->count = 0;
+	return whole ? ret : -EIO;
+}
+
+void gpmm__slots_repair(struct slots *slots)
+{
+	struct change_array *lost = &slots->lost;
+	size_t kept = 0;
+	size_t i;
+
+	for (i = 0; i < lost->count; i++) {
+		struct slot_change change = lost->at[i];
+
+		if (set_region(slots, change.id, &change.from))
+			lost->at[kept++] = change;
+		else
+			gpmm__lost_found(slots, &change);
+	}
+	lost->count = kept;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The slots of one VM that are ours, and how a set of them is exchanged for
+ * another.
+ *
+ * What KVM does in place: another guest address, the dirty log on or off.
+ * Everything else about a slot (size, host address, read-only) is fixed while
+ * it lives: it is deleted and made anew, and guests see a hole meanwhile.
+ *
+ * Invariants, outside of gpmm__slots_exchange():
+ * A  Every slot of @live exists in the VM exactly as @at says, but for those
+ *    that are missing, and nothing else of ours exists but strays (lost.h).
+ * B  A number is taken in @ids if and only if a slot of @live or a stray has
+ *    it.
+ */
+#ifndef GPMM_KVM_SLOTS_H
+#define GPMM_KVM_SLOTS_H
+
+#include "kvm/kvm_sys.h"
+#include "kvm/slot_ids.h"
+#include "kvm/slot_tree.h"
+
+/* One ioctl: slot @id goes from one state to another (size 0: no slot). */
+struct slot_change {
+	uint32_t id;
+	struct kvm_region from;
+	struct kvm_region to;
+	bool stray;		/* lost, and holds its number (lost.c) */
+};
+
+/* An array that only grows. */
+struct slot_array {
+	struct slot **at;
+	size_t count;
+	size_t room;
+};
+
+struct change_array {
+	struct slot_change *at;
+	size_t count;
+	size_t room;
+};
+
+struct slots {
+	struct kvm_sys *sys;
+	uint32_t address_space;	/* already shifted into place */
+	uint32_t reserve;	/* numbers kept back */
+	struct slot_ids ids;
+	struct slot_tree live;
+	struct change_array lost;	/* undos that failed, see lost.h */
+	/* Scratch of an exchange, kept for the next one. */
+	struct slot_array by_host[2];
+	struct change_array changes;
+};
+
+/* @before: out of the live tree; @after: to be. Both by guest address. */
+struct exchange {
+	struct slot_array *before;
+	struct slot_array *after;
+	size_t deletes;
+	size_t creates;
+	bool hole;	/* a range that goes overlaps one that comes */
+};
+
+int gpmm__slots_init(struct slots *slots, struct kvm_sys *sys, uint32_t first,
+		     uint32_t count);
+void gpmm__slots_fini(struct slots *slots);
+
+/* Return: 0 or -ENOMEM. */
+int gpmm__slot_array_room(struct slot_array *array, size_t count);
+int gpmm__change_array_room(struct change_array *array, size_t count);
+
+/*
+ * gpmm__slots_plan - the fewest ioctls that lead from before to after
+ *
+ * Fills slots->changes, in an order in which no slot ever overlaps another,
+ * and takes the numbers of new slots.
+ *
+ * Return: 0; -ENOSPC, -ENOMEM with nothing taken.
+ */
+int gpmm__slots_plan(struct slots *slots, struct exchange *exchange);
+
+/* Give back what gpmm__slots_plan() took. */
+void gpmm__slots_unplan(struct slots *slots);
+
+/*
+ * gpmm__slots_apply - make the planned ioctls
+ *
+ * Where one fails, those before it are undone in reverse and the plan is
+ * given back.
+ *
+ * Return: 0; what the failing ioctl returned; -EIO where an undo failed too.
+ */
+int gpmm__slots_apply(struct slots *slots);
+
+/* Try again what could not be undone. */
+void gpmm__slots_repair(struct slots *slots);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "helpers/kvm_fake.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PAGE 4096
+
+void kvm_fake_init(struct kvm_fake *fake)
+{
+	*fake = (struct kvm_fake){
+		.nr_slots = FAKE_SLOTS,
+		.says_region2 = true,
+		.has_region2 = true,
+		.left = -1,
+		.error = -ENOMEM,
+	};
+}
+
+unsigned int kvm_fake_count(const struct kvm_fake *fake)
+{
+	unsigned int count = 0;
+
+	for (int i = 0; i < FAKE_SLOTS; i++)
+		count += fake->slots[i].size > 0;
+	return count;
+}
+
+int kvm_fake_find(const struct kvm_fake *fake, uint64_t gpa)
+{
+	for (int i = 0; i < FAKE_SLOTS; i++)
+		if (gpa - fake->slots[i].gpa < fake->slots[i].size)
+			return i;
+	return -1;
+}
+
+static bool fails(struct kvm_fake *fake)
+{
+	fake->changes++;
+	if (fake->left < 0)
+		return false;
+	if (fake->left-- > 0)
+		return false;
+	fake->left = fake->stay ? 0 : -1;
+	return true;
+}
+
+static bool in_the_way(const struct kvm_fake *fake, uint32_t id,
+		       const struct kvm_region *new)
+{
+	for (uint32_t i = 0; i < FAKE_SLOTS; i++) {
+		const struct kvm_region *old = &fake->slots[i];
+
+		if (i != id && old->size && old->gpa < new->gpa + new->size &&
+		    new->gpa < old->gpa + old->size)
+			return true;
+	}
+	return false;
+}
+
+/* KVM's rules for one slot. */
+static int set_region(struct kvm_fake *fake, uint32_t id,
+		      const struct kvm_region *new)
+{
+	struct kvm_region *old = &fake->slots[id & 0xffff];
+
+	if (fails(fake))
+		return fake->error;
+	if ((id & 0xffff) >= fake->nr_slots ||
+	    (new->gpa | new->size | new->hva) % PAGE ||
+	    new->flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES))
+		return -EINVAL;
+	if (!new->size && !old->size)
+		return -EINVAL;
+	if (new->size && old->size &&
+	    (new->size != old->size || new->hva != old->hva ||
+	     (new->flags ^ old->flags) & KVM_MEM_READONLY))
+		return -EINVAL;
+	if (new->size && in_the_way(fake, id & 0xffff, new))
+		return -EEXIST;
+	*old = *new;
+	if (!new->size)
+		memset(old, 0, sizeof(*old));
+	return 0;
+}
+
+static int set_region1(struct kvm_fake *fake, uintptr_t arg)
+{
+	const struct kvm_userspace_memory_region *in = (const void *)arg;
+	const struct kvm_region region = {
+		in->guest_phys_addr, in->memory_size, in->userspace_addr,
+		in->flags,
+	};
+
+	fake->region1_calls++;
+	return set_region(fake, in->slot, &region);
+}
+
+static int set_region2(struct kvm_fake *fake, uintptr_t arg)
+{
+	const uint32_t *head = (const void *)arg;
+	const uint64_t *body = (const void *)arg;
+	const struct kvm_region region = {
+		body[1], body[2], body[3], head[1],
+	};
+
+	fake->region2_calls++;
+	if (!fake->has_region2)
+		return -EINVAL;
+	return set_region(fake, head[0], &region);
+}
+
+static int extension(const struct kvm_fake *fake, uintptr_t cap)
+{
+	switch (cap) {
+	case KVM_CAP_NR_MEMSLOTS:
+		return fake->nr_slots;
+	case KVM_CAP_USER_MEMORY2:
+		return fake->says_region2;
+	default:
+		return 0;
+	}
+}
+
+static int fake_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
+{
+	(void)fd;
+	switch (request) {
+	case KVM_CHECK_EXTENSION:
+		return extension(ctx, arg);
+	case KVM_SET_USER_MEMORY_REGION:
+		return set_region1(ctx, arg);
+	case KVM_SET_USER_MEMORY_REGION2:
+		return set_region2(ctx, arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct kvm_sys_ops fake_ops = {
+	.ioctl = fake_ioctl,
+};
+
+struct kvm_sys kvm_fake_sys(struct kvm_fake *fake)
+{
+	return (struct kvm_sys){ .ops = &fake_ops, .ctx = fake, .vm_fd = -1 };
+}

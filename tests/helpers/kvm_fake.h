@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A kernel to stand under src/kvm/kvm_sys: memslots with KVM's rules, features
+ * that come and go, and an error at any call.
+ */
+#ifndef KVM_FAKE_H
+#define KVM_FAKE_H
+
+#include "kvm/kvm_sys.h"
+
+#define FAKE_SLOTS 64
+
+struct kvm_fake {
+	struct kvm_region slots[FAKE_SLOTS];
+	unsigned int nr_slots;		/* what KVM_CAP_NR_MEMSLOTS says */
+	bool says_region2;		/* the capability is there */
+	bool has_region2;		/* and so is the ioctl */
+	/* Calls that change something: how many; how many more succeed. */
+	unsigned long changes;
+	long left;			/* negative: all of them */
+	bool stay;			/* all later ones fail, not just one */
+	int error;			/* the error, -errno */
+	unsigned int region1_calls;
+	unsigned int region2_calls;
+};
+
+/* A machine with everything, and no slot. */
+void kvm_fake_init(struct kvm_fake *fake);
+
+/* What to give to gpmm__kvm_create_on(). */
+struct kvm_sys kvm_fake_sys(struct kvm_fake *fake);
+
+unsigned int kvm_fake_count(const struct kvm_fake *fake);
+
+/* Return: the number of the slot at @gpa, or -1. */
+int kvm_fake_find(const struct kvm_fake *fake, uint64_t gpa);
+
+#endif
