@@ -6,15 +6,17 @@
 
 #include "host/host.h"
 
-static int create(struct gpmm_host *host,
-		  const struct gpmm_host_options *options)
+static int create(struct gpmm_host *host)
 {
-	(void)options;
-	return gpmm__host_map(host, MAP_PRIVATE | MAP_ANONYMOUS |
-			      MAP_NORESERVE, -1);
+	host->map_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	return 0;
 }
 
 const struct host_provider gpmm__host_anon = {
+	.flags = GPMM_HOST_THP | GPMM_HOST_KSM | GPMM_HOST_LOCK |
+		 GPMM_HOST_NODUMP | GPMM_HOST_GUARD,
+	.maps = true,
+	.grows = true,
 	.create = create,
-	.destroy = gpmm__host_unmap,
+	.discard = gpmm__host_dontneed,
 };

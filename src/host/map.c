@@ -9,59 +9,80 @@
 #include "host/host.h"
 #include "util/range.h"
 
-#define HUGE_2M (UINT64_C(1) << 21)
+#define SIZE_2M (UINT64_C(1) << 21)
+#define SIZE_1G (UINT64_C(1) << 30)
 
-uint64_t gpmm__host_page_size(void)
+uint64_t gpmm__host_base_page(void)
 {
 	return sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t alignment(uint64_t size)
+/* Modulo what host and guest addresses shall agree. */
+static uint64_t congruence(const struct gpmm_host *host)
 {
-	return size >= HUGE_2M ? HUGE_2M : gpmm__host_page_size();
+	if (host->size >= SIZE_1G || host->page_size >= SIZE_1G)
+		return SIZE_1G;
+	if (host->size >= SIZE_2M || host->page_size >= SIZE_2M)
+		return SIZE_2M;
+	return gpmm__host_base_page();
 }
 
-static void trim(char *from, char *to)
+static void trim(uint64_t from, uint64_t to)
 {
 	if (to > from)
-		munmap(from, to - from);
+		munmap((void *)(uintptr_t)from, to - from);
 }
 
-/* Address space alone, aligned. Return: NULL where there is none. */
-static void *reserve(uint64_t size, uint64_t align)
+static void *take(uint64_t size)
 {
-	uint64_t slack = align - gpmm__host_page_size();
-	uint64_t up;
-	char *base;
+	void *base = mmap(NULL, size, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	base = mmap(NULL, size + slack, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
-		return NULL;
-	align_up((uintptr_t)base, align, &up);
-	trim(base, (char *)(uintptr_t)up);
-	trim((char *)(uintptr_t)up + size, base + size + slack);
-	return (void *)(uintptr_t)up;
+	return base == MAP_FAILED ? NULL : base;
 }
 
-int gpmm__host_map(struct gpmm_host *host, int flags, int fd)
+/* The lowest address from @from on that agrees with @gpa. */
+static uint64_t place(uint64_t from, uint64_t align, gpmm_gpa_t gpa)
 {
-	void *addr = reserve(host->size, alignment(host->size));
-	int ret;
+	return from + ((gpa - from) & (align - 1));
+}
 
-	if (!addr)
+int gpmm__host_reserve(struct gpmm_host *host)
+{
+	uint64_t guard = host->options.flags & GPMM_HOST_GUARD ?
+			 gpmm__host_base_page() : 0;
+	uint64_t align = congruence(host);
+	uint64_t size = host->size + host->options.reserve + 2 * guard;
+	uint64_t base, addr;
+
+	base = (uintptr_t)take(size + align);
+	if (!base)
 		return -ENOMEM;
-	if (mmap(addr, host->size, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
-		 fd, 0) == MAP_FAILED) {
-		ret = -errno;
-		munmap(addr, host->size);
-		return ret;
-	}
-	host->addr = addr;
+	addr = place(base + guard, align, host->options.gpa);
+	trim(base, addr - guard);
+	trim(addr - guard + size, base + size + align);
+	host->base = (void *)(uintptr_t)(addr - guard);
+	host->base_size = size;
+	host->addr = (void *)(uintptr_t)addr;
 	return 0;
 }
 
-void gpmm__host_unmap(struct gpmm_host *host)
+int gpmm__host_map(struct gpmm_host *host, uint64_t offset, uint64_t size)
 {
-	munmap(host->addr, host->size);
+	void *addr = mmap((char *)host->addr + offset, size, host->prot,
+			  host->map_flags | MAP_FIXED, host->fd,
+			  host->options.offset + offset);
+
+	return addr == MAP_FAILED ? -errno : 0;
+}
+
+void gpmm__host_unmap(struct gpmm_host *host, uint64_t offset, uint64_t size)
+{
+	mmap((char *)host->addr + offset, size, PROT_NONE, MAP_PRIVATE |
+	     MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void gpmm__host_unreserve(struct gpmm_host *host)
+{
+	munmap(host->base, host->base_size);
 }

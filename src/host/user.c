@@ -4,23 +4,17 @@
 
 #include "host/host.h"
 
-static int create(struct gpmm_host *host,
-		  const struct gpmm_host_options *options)
+static int create(struct gpmm_host *host)
 {
-	uintptr_t first = (uintptr_t)options->user;
+	uintptr_t first = (uintptr_t)host->options.user;
 
 	if (!first || first + (host->size - 1) < first)
 		return -EINVAL;
-	host->addr = options->user;
+	host->addr = host->options.user;
 	return 0;
 }
 
-static void destroy(struct gpmm_host *host)
-{
-	(void)host;
-}
-
+/* No discard: what would free memory here only its owner knows. */
 const struct host_provider gpmm__host_user = {
 	.create = create,
-	.destroy = destroy,
 };
