@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Changing a set beside one reader: map and unmap, alone and in transactions,
+ * replace, protect, cuts; bulk build; iteration; the search for a hole.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpmm_set.h"
+#include "race.h"
+
+#define CYCLE_MAX 500
+
+struct changing {
+	const struct bench_areas *areas;
+	uint32_t *order;
+	uint64_t turn;
+	size_t pairs;		/* in a transaction */
+};
+
+struct entry {
+	const struct bench_contender *contender;
+	void *map;
+	struct changing changing;
+	struct bench_samples ns;
+};
+
+static const struct bench_area *next_area(struct changing *changing)
+{
+	size_t at = changing->turn++ % changing->areas->count;
+
+	return &changing->areas->area[changing->order[at]];
+}
+
+/* ---- what a writer does, over and over ---- */
+
+static void pair_run(struct bench_racer *racer)
+{
+	const struct bench_contender *contender = racer->contender;
+
+	while (!bench_race_over(racer)) {
+		const struct bench_area *area = next_area(racer->arg);
+
+		contender->unmap(racer->map, area);
+		contender->map(racer->map, area);
+		racer->done++;
+	}
+}
+
+static void cycle(const struct bench_contender *contender, void *map,
+		  const struct bench_area *const *areas, size_t count)
+{
+	size_t i;
+
+	if (contender->cycle) {
+		contender->cycle(map, areas, count);
+		return;
+	}
+	for (i = 0; i < count; i++)
+		contender->unmap(map, areas[i]);
+	for (i = 0; i < count; i++)
+		contender->map(map, areas[i]);
+}
+
+static void cycle_run(struct bench_racer *racer)
+{
+	const struct bench_area *areas[CYCLE_MAX];
+	struct changing *changing = racer->arg;
+	size_t i;
+
+	while (!bench_race_over(racer)) {
+		for (i = 0; i < changing->pairs; i++)
+			areas[i] = next_area(changing);
+		cycle(racer->contender, racer->map, areas, changing->pairs);
+		racer->done += changing->pairs;
+	}
+}
+
+/* Back to the area itself each time round, so that the model holds after. */
+static void replace_run(struct bench_racer *racer)
+{
+	while (!bench_race_over(racer)) {
+		const struct bench_area *area = next_area(racer->arg);
+		struct bench_area other = bench_area_variant(area, 1);
+
+		racer->contender->replace(racer->map, &other);
+		racer->contender->replace(racer->map, area);
+		racer->done += 2;
+	}
+}
+
+static void protect_run(struct bench_racer *racer)
+{
+	while (!bench_race_over(racer)) {
+		const struct bench_area *area = next_area(racer->arg);
+
+		racer->contender->protect(racer->map, area, 1);
+		racer->contender->protect(racer->map, area, area->flags);
+		racer->done += 2;
+	}
+}
+
+/* Three pieces of one by a protection of its middle, and one again. */
+static void cut_run(struct bench_racer *racer)
+{
+	while (!bench_race_over(racer)) {
+		const struct bench_area *area = next_area(racer->arg);
+		struct bench_area middle = *area;
+
+		middle.start += area->size / 2 & -BENCH_PAGE;
+		middle.size = BENCH_PAGE;
+		racer->contender->protect(racer->map, &middle, 1);
+		racer->contender->protect(racer->map, &middle, area->flags);
+		racer->done += 2;
+	}
+}
+
+static void split_run(struct bench_racer *racer)
+{
+	while (!bench_race_over(racer)) {
+		const struct bench_area *area = next_area(racer->arg);
+		uint64_t middle = area->start +
+				  (area->size / 2 & -BENCH_PAGE);
+
+		bench_must(gpmm_set_split(racer->map, middle),
+			   "gpmm_set_split");
+		bench_must(gpmm_set_merge(racer->map, middle, BENCH_PAGE),
+			   "gpmm_set_merge");
+		racer->done += 2;
+	}
+}
+
+/* ---- who does it ---- */
+
+static bool everyone(const struct bench_contender *contender)
+{
+	return contender->map;
+}
+
+static bool only_gpmm(const struct bench_contender *contender)
+{
+	return contender == &bench_gpmm;
+}
+
+/* Transactions, and what comes nearest to them. */
+static bool cyclers(const struct bench_contender *contender)
+{
+	return contender->cycle ||
+	       (contender->map && !contender->concurrent);
+}
+
+static const struct job {
+	const char *name;
+	void (*run)(struct bench_racer *racer);
+	bool (*who)(const struct bench_contender *contender);
+	size_t pairs;
+} jobs[] = {
+	{ "pair/1", pair_run, everyone, 1 },
+	{ "pair/txn-10", cycle_run, cyclers, 5 },
+	{ "pair/txn-100", cycle_run, cyclers, 50 },
+	{ "pair/txn-1000", cycle_run, cyclers, 500 },
+	{ "replace/1", replace_run, everyone, 1 },
+	{ "protect/1", protect_run, everyone, 1 },
+	{ "protect/cut", cut_run, only_gpmm, 1 },
+	{ "split+merge/1", split_run, only_gpmm, 1 },
+};
+
+static void measure(struct entry *entry, const struct job *job,
+		    const struct bench_probes *probes, bool reader, int ms)
+{
+	struct bench_racer racers[2];
+	struct bench_race race;
+
+	entry->changing.pairs = job->pairs;
+	racers[0] = (struct bench_racer){
+		.cpu = 1, .contender = entry->contender, .map = entry->map,
+		.run = job->run, .arg = &entry->changing,
+	};
+	racers[1] = (struct bench_racer){
+		.cpu = 0, .contender = entry->contender, .map = entry->map,
+		.run = bench_race_read, .arg = (void *)(uintptr_t)probes,
+	};
+	bench_race_start(&race, racers, reader ? 2 : 1);
+	bench_race_finish(&race, racers, reader ? 2 : 1, ms);
+	/* Not one done: then one takes at least that long. */
+	bench_samples_add(&entry->ns, (double)racers[0].elapsed /
+			  (racers[0].done ? (double)racers[0].done : 1));
+}
+
+static void run_job(struct entry *entries, size_t n, const struct job *job,
+		    const struct bench_probes *probes, bool reader, int ms)
+{
+	size_t areas = entries[0].changing.areas->count, i;
+	int reps;
+	char what[64];
+
+	for (reps = 0; reps < bench_options.reps; reps++)
+		for (i = 0; i < n; i++)
+			if (job->who(entries[i].contender))
+				measure(&entries[i], job, probes, reader &&
+					entries[i].contender->concurrent, ms);
+	for (i = 0; i < n; i++) {
+		bool beside = reader && entries[i].contender->concurrent;
+		struct bench_row row = bench_row("change", what,
+						 entries[i].contender->name,
+						 1 + beside, areas);
+
+		snprintf(what, sizeof(what), "%s/%s", job->name,
+			 beside ? "reader" : "alone");
+		row.ns = &entries[i].ns;
+		if (row.ns->count)
+			bench_print(&row);
+		entries[i].ns.count = 0;
+	}
+}
+
+static void run_jobs(size_t count, int ms)
+{
+	static struct entry entries[BENCH_CONTENDERS_MAX];
+	const struct bench_contender *list[BENCH_CONTENDERS_MAX];
+	struct bench_areas areas = bench_areas_make(count);
+	struct bench_probes probes =
+		bench_probes_make(&areas, BENCH_UNIFORM, false);
+	uint32_t *order = bench_shuffle(count, 5);
+	size_t i, n, j;
+
+	n = bench_contenders_keep(list, bench_contenders(list), everyone);
+	for (i = 0; i < n; i++)
+		entries[i] = (struct entry){
+			.contender = list[i],
+			.map = list[i]->build(&areas, NULL),
+			.changing = { &areas, order, 0, 1 },
+		};
+	for (j = 0; n && j < sizeof(jobs) / sizeof(*jobs); j++) {
+		if (jobs[j].pairs > count)
+			continue;
+		run_job(entries, n, &jobs[j], &probes, bench_cpus() > 1, ms);
+		for (i = 0; i < n; i++)
+			bench_verify(list[i], entries[i].map, &areas, NULL);
+	}
+	for (i = 0; i < n; i++)
+		list[i]->destroy(entries[i].map);
+	free(order);
+	bench_probes_free(&probes);
+	bench_areas_free(&areas);
+}
+
+/* ---- bulk build and iteration ---- */
+
+static void build_once(struct entry *entry, const struct bench_areas *areas,
+		       struct bench_samples *walk)
+{
+	const struct bench_contender *contender = entry->contender;
+	uint64_t start = bench_now();
+	void *map = contender->build(areas, NULL);
+
+	bench_samples_add(&entry->ns, (double)(bench_now() - start) /
+			  (double)areas->count);
+	if (contender->enter)
+		contender->enter();
+	start = bench_now();
+	bench_keep(contender->iterate(map));
+	bench_samples_add(walk, (double)(bench_now() - start) /
+			  (double)areas->count);
+	if (contender->leave)
+		contender->leave();
+	contender->destroy(map);
+}
+
+static void run_build(size_t count)
+{
+	static struct bench_samples walks[BENCH_CONTENDERS_MAX];
+	static struct entry entries[BENCH_CONTENDERS_MAX];
+	const struct bench_contender *list[BENCH_CONTENDERS_MAX];
+	struct bench_areas areas = bench_areas_make(count);
+	size_t i, n;
+	int reps;
+
+	n = bench_contenders_keep(list, bench_contenders(list), everyone);
+	for (i = 0; i < n; i++) {
+		entries[i] = (struct entry){ .contender = list[i] };
+		walks[i].count = 0;
+	}
+	for (reps = 0; reps < bench_options.reps; reps++)
+		for (i = 0; i < n; i++)
+			build_once(&entries[i], &areas, &walks[i]);
+	for (i = 0; i < n; i++) {
+		struct bench_row row = bench_row("change", "build",
+						 list[i]->name, 1, count);
+
+		row.ns = &entries[i].ns;
+		bench_print(&row);
+		row.what = "iterate";
+		row.ns = &walks[i];
+		bench_print(&row);
+	}
+	bench_areas_free(&areas);
+}
+
+int main(int argc, char **argv)
+{
+	static const size_t sizes[] = { 64, 512, 32764, 8, 4096 };
+	size_t i, count;
+	int ms;
+
+	bench_init(argc, argv);
+	bench_pin(0);
+	ms = bench_scale(2, 15, 60);
+	count = (size_t)bench_scale(1, 3, 5);
+	if (bench_options.areas) {
+		run_jobs(bench_options.areas, ms);
+		return 0;
+	}
+	for (i = 0; i < count; i++)
+		run_jobs(sizes[i], ms);
+	run_build((size_t)bench_scale(4096, 100000, 1000000));
+	return 0;
+}

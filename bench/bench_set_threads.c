@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Independent lookups on 1 to all CPUs at once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "race.h"
+
+#define THREADS_MAX 64
+
+struct entry {
+	const struct bench_contender *contender;
+	void *map;
+	struct bench_samples ns[THREADS_MAX], mops[THREADS_MAX];
+};
+
+static void measure(struct entry *entry, int threads,
+		    const struct bench_probes *probes, int ms)
+{
+	static struct bench_racer racers[THREADS_MAX];
+	struct bench_race race;
+	double mops = 0;
+	int i;
+
+	for (i = 0; i < threads; i++)
+		racers[i] = (struct bench_racer){
+			.cpu = i, .contender = entry->contender,
+			.map = entry->map, .run = bench_race_read,
+			.arg = (void *)(uintptr_t)probes,
+		};
+	bench_race_start(&race, racers, threads);
+	bench_race_finish(&race, racers, threads, ms);
+	for (i = 0; i < threads; i++)
+		mops += bench_race_mops(&racers[i]);
+	bench_samples_add(&entry->mops[threads - 1], mops);
+	bench_samples_add(&entry->ns[threads - 1], 1000 * threads / mops);
+}
+
+static void print(const struct entry *entry, int threads, size_t areas)
+{
+	struct bench_row row = bench_row("threads", "uniform/hits/throughput",
+					 entry->contender->name, threads,
+					 areas);
+
+	row.ns = &entry->ns[threads - 1];
+	row.mops = &entry->mops[threads - 1];
+	bench_print(&row);
+}
+
+/* Every number up to 8, then doubled, and all. */
+static int next_threads(int threads, int all)
+{
+	int next = threads < 8 ? threads + 1 : threads * 2;
+
+	return threads < all && next > all ? all : next;
+}
+
+static bool concurrent(const struct bench_contender *contender)
+{
+	return contender->concurrent;
+}
+
+static void run(size_t count, int reps, int ms)
+{
+	static struct entry entries[BENCH_CONTENDERS_MAX];
+	const struct bench_contender *list[BENCH_CONTENDERS_MAX];
+	struct bench_areas areas = bench_areas_make(count);
+	struct bench_probes probes =
+		bench_probes_make(&areas, BENCH_UNIFORM, false);
+	int t, all = bench_cpus() < THREADS_MAX ? bench_cpus() : THREADS_MAX;
+	size_t i, n;
+
+	memset(entries, 0, sizeof(entries));
+	n = bench_contenders_keep(list, bench_contenders(list), concurrent);
+	for (i = 0; i < n; i++) {
+		entries[i].contender = list[i];
+		entries[i].map = list[i]->build(&areas, NULL);
+		bench_verify(list[i], entries[i].map, &areas, &probes);
+	}
+	while (reps--)
+		for (i = 0; i < n; i++)
+			for (t = 1; t <= all; t = next_threads(t, all))
+				measure(&entries[i], t, &probes, ms);
+	for (i = 0; i < n; i++) {
+		for (t = 1; t <= all; t = next_threads(t, all))
+			print(&entries[i], t, count);
+		list[i]->destroy(entries[i].map);
+	}
+	bench_probes_free(&probes);
+	bench_areas_free(&areas);
+}
+
+int main(int argc, char **argv)
+{
+	int ms;
+
+	bench_init(argc, argv);
+	ms = bench_scale(2, 50, 200);
+	if (bench_options.areas) {
+		run(bench_options.areas, bench_options.reps, ms);
+		return 0;
+	}
+	run(512, bench_options.reps, ms);
+	if (bench_options.effort == BENCH_FULL)
+		run(32764, bench_options.reps, ms);
+	return 0;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "config.h"
+
+#include "contender.h"
+
+static const struct bench_contender *const all[] = {
+	&bench_gpmm,
+	&bench_sorted_rwlock,
+	&bench_sorted_rcu,
+#ifdef HAVE_JUDY
+	&bench_judy,
+#endif
+#ifdef HAVE_ABSL
+	&bench_absl,
+	&bench_absl_bare,
+#endif
+	&bench_tsearch,
+	&bench_eytzinger_64,
+	&bench_eytzinger_32,
+};
+
+static bool too_wide(const char *name)
+{
+	if (!bench_options.width)
+		return false;
+	return strstr(name, ".avx512") ||
+	       (strcmp(bench_options.width, "avx2") && strstr(name, ".avx2"));
+}
+
+static bool wanted(const struct bench_contender *contender)
+{
+	if (bench_options.only && !strstr(contender->name, bench_options.only))
+		return false;
+	if (too_wide(contender->name))
+		return false;
+	return !contender->usable || contender->usable();
+}
+
+size_t bench_contenders(const struct bench_contender **list)
+{
+	const struct bench_contender *stree;
+	size_t i, count = 0;
+
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (wanted(all[i]))
+			list[count++] = all[i];
+	for (stree = bench_strees; stree->name; stree++)
+		if (wanted(stree))
+			list[count++] = stree;
+	return count;
+}
+
+size_t bench_contenders_keep(const struct bench_contender **list,
+			     size_t count,
+			     bool (*test)(const struct bench_contender *))
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < count; i++)
+		if (test(list[i]))
+			list[kept++] = list[i];
+	return kept;
+}
+
+static void verify_one(const struct bench_contender *contender, void *map,
+		       uint64_t addr, const struct bench_area *expected)
+{
+	struct bench_found found = { 0, 0, 0 };
+	bool hit = contender->find(map, addr, &found);
+
+	if (hit != !!expected)
+		bench_die("%s: %s at %#llx", contender->name,
+			  hit ? "found what is not there" : "missed",
+			  (unsigned long long)addr);
+	if (hit && (found.start != expected->start ||
+		    found.size != expected->size ||
+		    found.hva != expected->hva))
+		bench_die("%s: wrong area at %#llx", contender->name,
+			  (unsigned long long)addr);
+}
+
+static void verify_edges(const struct bench_contender *contender, void *map,
+			 const struct bench_areas *areas, size_t i)
+{
+	const struct bench_area *area = &areas->area[i];
+	uint64_t end = area->start + area->size;
+
+	verify_one(contender, map, area->start, area);
+	verify_one(contender, map, end - 1, area);
+	if (i + 1 == areas->count)
+		verify_one(contender, map, end, NULL);
+	else if (area[1].start > end)
+		verify_one(contender, map, end, NULL);
+}
+
+void bench_verify(const struct bench_contender *contender, void *map,
+		  const struct bench_areas *areas,
+		  const struct bench_probes *probes)
+{
+	size_t i;
+
+	if (contender->enter)
+		contender->enter();
+	for (i = 0; i < areas->count; i++)
+		verify_edges(contender, map, areas, i);
+	for (i = 0; probes && i < probes->count; i++)
+		verify_one(contender, map, probes->addr[i],
+			   probes->id[i] == BENCH_MISS ? NULL :
+			   &areas->area[probes->id[i]]);
+	if (contender->leave)
+		contender->leave();
+}
