@@ -108,6 +108,17 @@ size_t gpmm_set_len(const struct gpmm_set *set);
 bool gpmm_set_is_empty(const struct gpmm_set *set);
 
 /*
+ * gpmm_set_generation - how often the set has changed
+ *
+ * What a reader finds after it read the generation is still so as long as,
+ * inside a read section, it reads the same generation again: the means to
+ * keep a translation at hand and check it with one load.
+ *
+ * Context: any.
+ */
+uint64_t gpmm_set_generation(const struct gpmm_set *set);
+
+/*
  * gpmm_set_find - what lies at @addr?
  * @area: receives the area; left alone where there is none; may be NULL
  *
@@ -137,7 +148,7 @@ bool gpmm_set_overlaps(const struct gpmm_set *set, gpmm_gpa_t start,
 struct gpmm_hole {
 	uint64_t size;		/* bytes wanted */
 	uint64_t align;		/* of the start; a power of two; 0: 1 */
-	struct gpmm_range limit;	/* where to look; GPMM_RANGE_ALL */
+	struct gpmm_range limit;	/* where to look; of size 0: anywhere */
 	/*
 	 * Bottom-up: nothing below it is returned. Top-down: nothing ends
 	 * above it (0: no such bound).
@@ -208,10 +219,10 @@ bool gpmm_view_next(struct gpmm_view view, gpmm_gpa_t addr,
 
 /* A position in a view; its members are the library's. */
 struct gpmm_iter {
-	struct gpmm_view view;
-	uint32_t height;
-	uint32_t at[17];
-	const void *node[17];
+	const struct gpmm_set *set;
+	uintptr_t root;
+	void *node[17];		/* the way from the leaf, [0], to the top */
+	unsigned int at[17];
 };
 
 /*

@@ -44,10 +44,14 @@ static inline void *gpmm__realloc(void *old, size_t size)
 	return gpmm__alloc_fails() ? NULL : realloc(old, size);
 }
 
-/* @size: a multiple of @align, which is a power of two */
+/* @align: a power of two */
 static inline void *gpmm__alloc_aligned(size_t align, size_t size)
 {
-	return gpmm__alloc_fails() ? NULL : aligned_alloc(align, size);
+	void *memory;
+
+	if (gpmm__alloc_fails() || posix_memalign(&memory, align, size))
+		return NULL;
+	return memory;
 }
 
 static inline void gpmm__free(void *memory)

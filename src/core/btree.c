@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
+#include <errno.h>
+
+#include "core/btree.h"
+
+static uintptr_t make_root(void *node, unsigned int height, bool wide)
+{
+	return (uintptr_t)node | height | (wide ? ROOT_WIDE : 0);
+}
+
+static bool is_own(const struct btree *tree, const void *node)
+{
+	return gpmm__pool_stamp(node) == tree->stamp;
+}
+
+static void *make_node(struct btree *tree, enum node_class class)
+{
+	return gpmm__pool_take(tree->pool, class, tree->stamp);
+}
+
+/* The tree no longer reaches the node. */
+static void release(struct btree *tree, enum node_class class, void *node)
+{
+	if (is_own(tree, node))
+		gpmm__pool_give(tree->pool, class, node);
+	else
+		gpmm__node_list_add(&tree->retired.of[class], node);
+}
+
+static void release_subtree(struct btree *tree, void *node,
+			    unsigned int height)
+{
+	enum node_class class = node_class(root_is_wide(tree->root), height);
+
+	node_visit();
+	if (height)
+		for (unsigned int i = node_len(class, node); i--;)
+			release_subtree(tree, node_child(class, node, i),
+					height - 1);
+	release(tree, class, node);
+}
+
+/* ---------------------------------------------------- sequences of items --- */
+
+/* A run of items, in a node or an array. */
+struct part {
+	const void *node;	/* NULL: @items */
+	const struct item *items;
+	unsigned int start;
+	size_t n;
+};
+
+static void copy_part(enum node_class class, void *to, unsigned int at,
+		      const struct part *part, size_t skip, unsigned int n)
+{
+	if (part->node) {
+		gpmm__node_move(class, to, at, part->node,
+				part->start + (unsigned int)skip, n);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		gpmm__node_put(class, to, at + i, &part->items[skip + i]);
+}
+
+/* Fill a new node with @n items of a sequence, from its @skip-th on. */
+static void fill(enum node_class class, void *to, const struct part *parts,
+		 size_t skip, unsigned int n)
+{
+	for (unsigned int at = 0; at < n; parts++) {
+		size_t have = parts->n > skip ? parts->n - skip : 0;
+		unsigned int take = have < n - at ? (unsigned int)have : n - at;
+
+		if (take)
+			copy_part(class, to, at, parts, skip, take);
+		skip = parts->n > skip ? 0 : skip - parts->n;
+		at += take;
+	}
+	gpmm__node_set_len(class, to, n);
+}
+
+/* Hand a node to the level above. */
+static void put_out(struct btree *tree, enum node_class class, void *node)
+{
+	struct item item;
+
+	gpmm__node_summary(class, node, &item);
+	vec_push(&tree->out, item);
+}
+
+/*
+ * Lay a sequence of @total items into new nodes: evenly, or to the brim where
+ * @append, which is how a set that grows upwards fills its nodes.
+ */
+static void lay_out(struct btree *tree, enum node_class class,
+		    const struct part *parts, size_t total, bool append)
+{
+	size_t cap = node_cap(class);
+	size_t nodes = (total + cap - 1) / cap;
+	size_t skip = 0;
+
+	for (size_t left = nodes; left; left--) {
+		size_t even = (total - skip + left - 1) / left;
+		size_t full = total - skip < cap ? total - skip : cap;
+		unsigned int n = (unsigned int)(append ? full : even);
+		void *node = make_node(tree, class);
+
+		fill(class, node, parts, skip, n);
+		put_out(tree, class, node);
+		skip += n;
+	}
+}
+
+/* Replace items [a, b) of a node by @n others that fit into it. */
+static void splice_within(struct btree *tree, enum node_class class,
+			  void *node, unsigned int len, unsigned int a,
+			  unsigned int b, const struct item *items, size_t n)
+{
+	unsigned int after = a + (unsigned int)n;
+	void *to = is_own(tree, node) ? node : make_node(tree, class);
+
+	if (to != node)
+		gpmm__node_move(class, to, 0, node, 0, a);
+	if (to != node || after != b)
+		gpmm__node_move(class, to, after, node, b, len - b);
+	for (unsigned int i = 0; i < n; i++)
+		gpmm__node_put(class, to, a + i, &items[i]);
+	if (to != node || after != b)
+		gpmm__node_set_len(class, to, after + len - b);
+	if (to != node)
+		release(tree, class, node);
+	put_out(tree, class, to);
+}
+
+/*
+ * Replace items [a, b) of a node by @n others, in as many nodes as it takes,
+ * and hand those up. @edge: the node is on the right edge of the tree.
+ */
+static void splice(struct btree *tree, enum node_class class, void *node,
+		   unsigned int a, unsigned int b, const struct item *items,
+		   size_t n, bool edge)
+{
+	unsigned int len = node_len(class, node);
+	size_t total = len - (b - a) + n;
+	const struct part parts[] = {
+		{ .node = node, .start = 0, .n = a },
+		{ .items = items, .n = n },
+		{ .node = node, .start = b, .n = len - b },
+	};
+
+	if (total < node_min(class) && total < len)
+		tree->underfull = true;
+	if (total && total <= node_cap(class)) {
+		splice_within(tree, class, node, len, a, b, items, n);
+		return;
+	}
+	lay_out(tree, class, parts, total, edge && b == len);
+	release(tree, class, node);
+}
+
+/* ------------------------------------------------------------- replacing --- */
+
+/* The child in which an item that starts at @granule is or would be. */
+static unsigned int child_index(enum node_class class, const void *node,
+				uint64_t granule)
+{
+	unsigned int count = gpmm__node_count(class, node, granule);
+
+	node_visit();
+	return count ? count - 1 : 0;
+}
+
+/* How many items of a node start below @granule. */
+static unsigned int count_below(enum node_class class, const void *node,
+				uint64_t granule)
+{
+	return granule ? gpmm__node_count(class, node, granule - 1) : 0;
+}
+
+/* What is to replace the items that start in [first, last]. */
+struct change {
+	uint64_t first;
+	uint64_t last;
+	const struct item *items;
+	size_t n;
+};
+
+static void replace_in(struct btree *tree, void *node, unsigned int height,
+		       const struct change *change, bool edge);
+
+/* Put what came out of children [a, b), beyond @base, in their place. */
+static void splice_children(struct btree *tree, enum node_class class,
+			    void *node, unsigned int a, unsigned int b,
+			    size_t base, bool edge)
+{
+	size_t came = tree->out.len - base;
+	size_t made;
+
+	splice(tree, class, node, a, b, &tree->out.v[base], came, edge);
+	made = tree->out.len - base - came;
+	memmove(&tree->out.v[base], &tree->out.v[base + came],
+		made * sizeof(struct item));
+	tree->out.len = base + made;
+}
+
+/* The first child takes the new items; those after it only lose theirs. */
+static void replace_in_inner(struct btree *tree, void *node,
+			     unsigned int height, const struct change *change,
+			     bool edge)
+{
+	enum node_class class = node_class(root_is_wide(tree->root), height);
+	unsigned int a = child_index(class, node, change->first);
+	unsigned int b = child_index(class, node, change->last);
+	unsigned int end = node_len(class, node) - 1;
+	size_t base = tree->out.len;
+	struct change removal = { change->first, change->last, NULL, 0 };
+
+	replace_in(tree, node_child(class, node, a), height - 1, change,
+		   edge && a == end);
+	for (unsigned int i = a + 1; i < b; i++)
+		release_subtree(tree, node_child(class, node, i), height - 1);
+	if (a < b)
+		replace_in(tree, node_child(class, node, b), height - 1,
+			   &removal, edge && b == end);
+	splice_children(tree, class, node, a, b + 1, base, edge);
+}
+
+static void replace_in(struct btree *tree, void *node, unsigned int height,
+		       const struct change *change, bool edge)
+{
+	enum node_class class = node_class(root_is_wide(tree->root), height);
+
+	if (height) {
+		replace_in_inner(tree, node, height, change, edge);
+		return;
+	}
+	node_visit();
+	splice(tree, class, node, count_below(class, node, change->first),
+	       gpmm__node_count(class, node, change->last), change->items,
+	       change->n, edge);
+}
+
+/* Build levels above what came out until one node is left: the new top. */
+static void raise_root(struct btree *tree, unsigned int height)
+{
+	bool wide = root_is_wide(tree->root);
+
+	while (tree->out.len > 1) {
+		size_t came = tree->out.len;
+		const struct part part = { .items = tree->out.v, .n = came };
+
+		height++;
+		lay_out(tree, node_class(wide, height), &part, came, true);
+		tree->out.len -= came;
+		memmove(tree->out.v, &tree->out.v[came],
+			tree->out.len * sizeof(struct item));
+	}
+	tree->root = tree->out.len ?
+		make_root(tree->out.v[0].child, height, wide) : 0;
+	tree->out.len = 0;
+}
+
+/* --------------------------------------------------------------- mending --- */
+
+/* A top node with one child is not needed. */
+static void lower_root(struct btree *tree)
+{
+	bool wide = root_is_wide(tree->root);
+
+	while (root_height(tree->root)) {
+		unsigned int height = root_height(tree->root);
+		enum node_class class = node_class(wide, height);
+		void *node = root_node(tree->root);
+
+		if (node_len(class, node) > 1)
+			return;
+		tree->root = make_root(node_child(class, node, 0), height - 1,
+				       wide);
+		release(tree, class, node);
+	}
+}
+
+/* Lay children i and i + 1 of an own node out anew, as one or evenly. */
+static void rebalance(struct btree *tree, void *node, unsigned int height,
+		      unsigned int i)
+{
+	bool wide = root_is_wide(tree->root);
+	enum node_class class = node_class(wide, height);
+	enum node_class below = node_class(wide, height - 1);
+	void *left = node_child(class, node, i);
+	void *right = node_child(class, node, i + 1);
+	const struct part parts[] = {
+		{ .node = left, .n = node_len(below, left) },
+		{ .node = right, .n = node_len(below, right) },
+	};
+	unsigned int len = node_len(class, node);
+	unsigned int made;
+
+	lay_out(tree, below, parts, parts[0].n + parts[1].n, false);
+	release(tree, below, left);
+	release(tree, below, right);
+	made = (unsigned int)tree->out.len;
+	for (unsigned int j = 0; j < made; j++)
+		gpmm__node_put(class, node, i + j, &tree->out.v[j]);
+	tree->out.len = 0;
+	gpmm__node_move(class, node, i + made, node, i + 2, len - i - 2);
+	gpmm__node_set_len(class, node, len - 2 + made);
+}
+
+/*
+ * Give the child on the way to @granule more than the least, so that it can
+ * lose one in its turn. Return: the child.
+ */
+static void *mend_child(struct btree *tree, void *node, unsigned int height,
+			uint64_t granule)
+{
+	bool wide = root_is_wide(tree->root);
+	enum node_class class = node_class(wide, height);
+	enum node_class below = node_class(wide, height - 1);
+
+	for (;;) {
+		unsigned int i = child_index(class, node, granule);
+		void *child = node_child(class, node, i);
+
+		if (node_len(below, child) > node_min(below) ||
+		    node_len(class, node) == 1)
+			return child;
+		rebalance(tree, node, height, i ? i - 1 : 0);
+	}
+}
+
+/*
+ * Mend from the top down along the way to @granule, which is this
+ * transaction's own as far as there is something to mend. What a node spans
+ * stays as it is, so nothing above it changes.
+ */
+static void mend(struct btree *tree, uint64_t granule)
+{
+	unsigned int height;
+	void *node, *child;
+
+	do {
+		lower_root(tree);
+		node = root_node(tree->root);
+		height = root_height(tree->root);
+		if (!height || !is_own(tree, node))
+			return;
+		child = mend_child(tree, node, height, granule);
+	} while (node_len(node_class(root_is_wide(tree->root), height),
+			  node) == 1);
+	for (node = child; --height && is_own(tree, node); node = child)
+		child = mend_child(tree, node, height, granule);
+}
+
+/* The nodes left and right of what changed: where it begins, and what is next. */
+static void mend_cut(struct btree *tree, const struct change *change)
+{
+	uint64_t begin = change->first;
+	uint64_t end = change->first;
+	struct gpmm_iter cursor;
+	struct item next;
+
+	if (change->n) {
+		begin = change->items[0].first;
+		end = change->items[change->n - 1].last;
+	}
+	mend(tree, begin);
+	if (end == UINT64_MAX)
+		return;
+	gpmm__cursor_seek(&cursor, tree->root, end + 1);
+	if (gpmm__cursor_next(&cursor, &next))
+		mend(tree, next.first);
+}
+
+/* ---------------------------------------------------------------- doors --- */
+
+int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes)
+{
+	bool wide = root_is_wide(tree->root);
+	/*
+	 * A change goes down at most two ways. The new items fill n / 16
+	 * leaves, each way may leave a node of its own at each level, and one
+	 * more where a node overflows. Mending makes two nodes a level, twice
+	 * a way, and one more before it gives an old one back.
+	 */
+	size_t level = removes ? 9 : 3;
+	size_t leaves = n / LEAF_CAP + level;
+	size_t inner = n / (LEAF_CAP * (INNER_CAP / 2)) +
+		       root_height(tree->root) * level + 4;
+	int ret = vec_reserve(&tree->out, n / (LEAF_CAP / 2) + 96);
+
+	if (!ret)
+		ret = gpmm__pool_reserve(tree->pool, node_class(wide, 0),
+					 leaves);
+	if (!ret)
+		ret = gpmm__pool_reserve(tree->pool, node_class(wide, 1),
+					 inner);
+	return ret;
+}
+
+void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
+			 const struct item *items, size_t n)
+{
+	const struct change change = { first, last, items, n };
+	const struct part part = { .items = items, .n = n };
+	unsigned int height = root_height(tree->root);
+
+	if (root_node(tree->root))
+		replace_in(tree, root_node(tree->root), height, &change, true);
+	else
+		lay_out(tree, node_class(root_is_wide(tree->root), 0), &part,
+			n, true);
+	raise_root(tree, height);
+	if (tree->underfull && tree->root)
+		mend_cut(tree, &change);
+	tree->underfull = false;
+	lower_root(tree);
+}
+
+static int collect(uintptr_t root, struct item **items, size_t *n)
+{
+	VEC(struct item) all = { 0 };
+	struct gpmm_iter cursor;
+	struct item item;
+
+	gpmm__cursor_seek(&cursor, root, 0);
+	while (gpmm__cursor_next(&cursor, &item)) {
+		if (vec_reserve(&all, 1)) {
+			vec_free(&all);
+			return -ENOMEM;
+		}
+		vec_push(&all, item);
+	}
+	*items = all.v;
+	*n = all.len;
+	return 0;
+}
+
+int gpmm__btree_widen(struct btree *tree)
+{
+	uintptr_t narrow = tree->root;
+	struct item *items;
+	size_t n;
+	int ret = collect(narrow, &items, &n);
+
+	if (ret)
+		return ret;
+	tree->root = ROOT_WIDE;
+	ret = gpmm__btree_reserve(tree, n, false);
+	tree->root = narrow;
+	if (!ret) {
+		if (root_node(narrow))
+			release_subtree(tree, root_node(narrow),
+					root_height(narrow));
+		tree->root = ROOT_WIDE;
+		if (n)
+			gpmm__btree_replace(tree, 0, UINT64_MAX, items, n);
+	}
+	gpmm__free(items);
+	return ret;
+}
+
+static void drop_own(struct btree *tree, void *node, unsigned int height)
+{
+	enum node_class class = node_class(root_is_wide(tree->root), height);
+
+	if (!is_own(tree, node))
+		return;
+	if (height)
+		for (unsigned int i = node_len(class, node); i--;)
+			drop_own(tree, node_child(class, node, i), height - 1);
+	gpmm__pool_give(tree->pool, class, node);
+}
+
+void gpmm__btree_drop(struct btree *tree)
+{
+	if (root_node(tree->root))
+		drop_own(tree, root_node(tree->root), root_height(tree->root));
+	tree->root = 0;
+	tree->retired = (struct node_lists){ 0 };
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The tree: an RCU-protected copy-on-write B+tree of items in granules. It
+ * knows no backend, no bytes and no lock.
+ *
+ * A root is one word: the address of the top node, and in the bits that its
+ * alignment leaves free the height above the leaves and the form. 0 is the
+ * empty tree. Whoever holds a root holds a whole snapshot.
+ *
+ * Invariants, checked by btree_check.c:
+ *  A  a node that a published root reaches is never written
+ *  B  items ascend and do not overlap; first <= last
+ *  C  a key in an inner node is exactly the first granule of its subtree,
+ *     its last and gap are exactly the subtree's
+ *  D  all leaves are at the same depth; nodes off the right edge hold at
+ *     least LEAF_MIN, INNER_MIN items; the top inner node holds two or more
+ *  E  in a narrow tree nothing lies above NARROW_LAST; unused lanes hold
+ *     the filler
+ */
+#ifndef GPMM_CORE_BTREE_H
+#define GPMM_CORE_BTREE_H
+
+#include <gpmm/set.h>
+
+#include "core/node.h"
+#include "core/pool.h"
+#include "util/vec.h"
+
+#define ROOT_HEIGHT	((uintptr_t)15)
+#define ROOT_WIDE	((uintptr_t)16)
+#define ROOT_BITS	((uintptr_t)63)
+
+static inline void *root_node(uintptr_t root)
+{
+	return (void *)(root & ~ROOT_BITS);
+}
+
+static inline unsigned int root_height(uintptr_t root)
+{
+	return root & ROOT_HEIGHT;
+}
+
+static inline bool root_is_wide(uintptr_t root)
+{
+	return root & ROOT_WIDE;
+}
+
+/* ------------------------------------------------------------- reading --- */
+
+/*
+ * A position between items is a struct gpmm_iter: the way from a leaf to the
+ * top. Here its set is not looked at.
+ */
+/* Go before the first item that ends at or above @granule. */
+void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
+		       uint64_t granule);
+
+/* Give the item at the position and step past it; false at the end. */
+bool gpmm__cursor_next(struct gpmm_iter *cursor, struct item *item);
+
+/* Give the item before the position, without moving; false at the start. */
+bool gpmm__cursor_before(const struct gpmm_iter *cursor, struct item *item);
+
+/* What bounds the search for a hole; granules, last inclusive. */
+struct hole {
+	uint64_t first;
+	uint64_t last;
+	uint64_t size;		/* more than 0 */
+	uint64_t align;		/* a power of two; 1: any */
+};
+
+/* The lowest and the highest start of a hole that fits; false: none does. */
+bool gpmm__btree_lowest_hole(uintptr_t root, const struct hole *hole,
+			     uint64_t *granule);
+bool gpmm__btree_highest_hole(uintptr_t root, const struct hole *hole,
+			      uint64_t *granule);
+
+/* ------------------------------------------------------------- changing --- */
+
+/* A tree being changed: published nodes are copied, its own changed in place. */
+struct btree {
+	struct pool *pool;
+	uint64_t stamp;		/* of this transaction; never 0, never reused */
+	uintptr_t root;
+	bool underfull;		/* the last change left nodes to mend */
+	struct node_lists retired;	/* published, no longer reached */
+	VEC(struct item) out;	/* what a level hands to the one above */
+};
+
+/*
+ * Make sure that gpmm__btree_replace() of any range by @n items cannot fail.
+ * @removes: the range is not empty
+ */
+int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes);
+
+/*
+ * Replace the items that start in [first, last] by @n others, ascending, that
+ * fit between what stays. Cannot fail after gpmm__btree_reserve().
+ */
+void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
+			 const struct item *items, size_t n);
+
+/* Make a narrow tree wide. O(n). Return: 0 or -ENOMEM, tree as before. */
+int gpmm__btree_widen(struct btree *tree);
+
+/* Give back the nodes that only this transaction knows. */
+void gpmm__btree_drop(struct btree *tree);
+
+#endif

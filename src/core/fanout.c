@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include "core/fanout.h"
+#include "core/tell.h"
+#include "util/alloc.h"
+
+struct fanout {
+	struct gpmm_backend be;
+	size_t count;
+	struct gpmm_backend *member[];
+};
+
+static const struct fanout *fanout_of(const struct gpmm_backend *be)
+{
+	return (const struct fanout *)((const char *)be -
+				       offsetof(struct fanout, be));
+}
+
+static bool can_merge(struct gpmm_backend *be, const struct gpmm_area *left,
+		      const struct gpmm_area *right)
+{
+	const struct fanout *fanout = fanout_of(be);
+
+	for (size_t i = 0; i < fanout->count; i++) {
+		struct gpmm_backend *member = fanout->member[i];
+
+		if (member->ops->can_merge &&
+		    !member->ops->can_merge(member, left, right))
+			return false;
+	}
+	return true;
+}
+
+static const struct gpmm_backend_ops fanout_ops = {
+	.abi = GPMM_BACKEND_ABI,
+	.name = "fan-out",
+	.can_merge = can_merge,
+};
+
+bool gpmm__backend_is_fanout(const struct gpmm_backend *be)
+{
+	return be->ops == &fanout_ops;
+}
+
+size_t gpmm__backend_members(struct gpmm_backend *const *be,
+			     struct gpmm_backend *const **members)
+{
+	if (!gpmm__backend_is_fanout(*be)) {
+		*members = be;
+		return 1;
+	}
+	*members = fanout_of(*be)->member;
+	return fanout_of(*be)->count;
+}
+
+int gpmm_fanout_create(struct gpmm_backend *const *backends, size_t count,
+		       struct gpmm_backend **fanout)
+{
+	struct gpmm_backend *const *members;
+	struct fanout *made;
+	size_t all = 0;
+
+	if (!count)
+		return -EINVAL;
+	for (size_t i = 0; i < count; i++) {
+		if (!backends[i] || !gpmm__backend_is_valid(backends[i]))
+			return -EINVAL;
+		all += gpmm__backend_members(&backends[i], &members);
+	}
+	made = gpmm__zalloc(sizeof(*made) + all * sizeof(made->member[0]));
+	if (!made)
+		return -ENOMEM;
+	made->be.ops = &fanout_ops;
+	for (size_t i = 0; i < count; i++) {
+		size_t n = gpmm__backend_members(&backends[i], &members);
+
+		for (size_t j = 0; j < n; j++)
+			made->member[made->count++] = members[j];
+		if (backends[i]->granule > made->be.granule)
+			made->be.granule = backends[i]->granule;
+	}
+	*fanout = &made->be;
+	return 0;
+}
+
+void gpmm_fanout_destroy(struct gpmm_backend *fanout)
+{
+	if (fanout)
+		gpmm__free((struct fanout *)fanout_of(fanout));
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/btree.h"
+#include "core/find.h"
+
+enum find_path gpmm__find_path;
+
+#define FIND(name)	name##_portable
+#define TARGET
+#define COUNT16(key, query)	narrow_count(key, LEAF_CAP, query)
+#define COUNT32(key, query)	narrow_count(key, INNER_CAP, query)
+#define COUNT_WIDE(key, len, query)	wide_count(key, len, query)
+#include "core/find_body.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+/* Keys ascend, so the lanes below the query are the lowest: count ones. */
+
+static inline __m128i below4(const int32_t *key, __m128i query)
+{
+	return _mm_cmpgt_epi32(query, _mm_load_si128((const __m128i *)key));
+}
+
+static inline uint32_t below16_sse2(const int32_t *key, __m128i query)
+{
+	__m128i low = _mm_packs_epi32(below4(key, query),
+				      below4(key + 4, query));
+	__m128i high = _mm_packs_epi32(below4(key + 8, query),
+				       below4(key + 12, query));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+}
+
+static inline unsigned int count16_sse2(const int32_t *key, int32_t query)
+{
+	uint32_t mask = below16_sse2(key, _mm_set1_epi32(query));
+
+	return (unsigned int)__builtin_ctz(~mask);
+}
+
+static inline unsigned int count32_sse2(const int32_t *key, int32_t query)
+{
+	__m128i q = _mm_set1_epi32(query);
+	uint64_t mask = below16_sse2(key, q) |
+			(uint64_t)below16_sse2(key + 16, q) << 16;
+
+	return (unsigned int)__builtin_ctzll(~mask);
+}
+
+#define FIND(name)	name##_sse2
+#define TARGET
+#define COUNT16(key, query)	count16_sse2(key, query)
+#define COUNT32(key, query)	count32_sse2(key, query)
+#define COUNT_WIDE(key, len, query)	wide_count(key, len, query)
+#include "core/find_body.h"
+
+#define AVX2	__attribute__((target("avx2,bmi,bmi2,popcnt")))
+
+static inline AVX2 uint32_t below16_avx2(const int32_t *key, __m256i query)
+{
+	const __m256i *keys = (const __m256i *)key;
+	__m256i low = _mm256_cmpgt_epi32(query, _mm256_loadu_si256(keys));
+	__m256i high = _mm256_cmpgt_epi32(query, _mm256_loadu_si256(keys + 1));
+
+	/* The lanes come out of order; their number does not. */
+	return (uint32_t)_mm256_movemask_epi8(_mm256_packs_epi32(low, high));
+}
+
+static inline AVX2 unsigned int count16_avx2(const int32_t *key, int32_t query)
+{
+	uint32_t mask = below16_avx2(key, _mm256_set1_epi32(query));
+
+	return (unsigned int)__builtin_popcount(mask) / 2;
+}
+
+static inline AVX2 unsigned int count32_avx2(const int32_t *key, int32_t query)
+{
+	__m256i q = _mm256_set1_epi32(query);
+	uint64_t mask = below16_avx2(key, q) |
+			(uint64_t)below16_avx2(key + 16, q) << 32;
+
+	return (unsigned int)__builtin_popcountll(mask) / 2;
+}
+
+/* There is no unsigned compare: both sides are shifted into the signed. */
+static inline AVX2 unsigned int count_wide_avx2(const uint64_t *key,
+						unsigned int len,
+						uint64_t query)
+{
+	const __m256i flip = _mm256_set1_epi64x(INT64_MIN);
+	__m256i q = _mm256_xor_si256(_mm256_set1_epi64x((int64_t)query), flip);
+	uint32_t above = 0;
+
+	for (unsigned int i = 0; i < len; i += 4) {
+		__m256i k = _mm256_loadu_si256((const __m256i *)(key + i));
+		__m256i gt = _mm256_cmpgt_epi64(_mm256_xor_si256(k, flip), q);
+
+		above |= (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(gt))
+			 << i;
+	}
+	return (unsigned int)__builtin_popcountll(
+		_bzhi_u64(~(uint64_t)above, len));
+}
+
+#define FIND(name)	name##_avx2
+#define TARGET	AVX2
+#define COUNT16(key, query)	count16_avx2(key, query)
+#define COUNT32(key, query)	count32_avx2(key, query)
+#define COUNT_WIDE(key, len, query)	count_wide_avx2(key, len, query)
+#include "core/find_body.h"
+
+#define AVX512	__attribute__((target("avx512f,avx2,bmi,bmi2,popcnt")))
+
+static inline AVX512 uint32_t below16_avx512(const int32_t *key, __m512i query)
+{
+	return _mm512_cmplt_epi32_mask(_mm512_loadu_si512(key), query);
+}
+
+static inline AVX512 unsigned int count16_avx512(const int32_t *key,
+						 int32_t query)
+{
+	uint32_t mask = below16_avx512(key, _mm512_set1_epi32(query));
+
+	return (unsigned int)__builtin_popcount(mask);
+}
+
+static inline AVX512 unsigned int count32_avx512(const int32_t *key,
+						 int32_t query)
+{
+	__m512i q = _mm512_set1_epi32(query);
+
+	return (unsigned int)__builtin_popcount(below16_avx512(key, q) |
+				below16_avx512(key + 16, q) << 16);
+}
+
+static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
+						    unsigned int len,
+						    uint64_t query)
+{
+	__m512i q = _mm512_set1_epi64((int64_t)query);
+	uint32_t mask = 0;
+
+	for (unsigned int i = 0; i < len; i += 8)
+		mask |= (uint32_t)_mm512_cmple_epu64_mask(
+				_mm512_loadu_si512(key + i), q) << i;
+	return (unsigned int)__builtin_popcountll(_bzhi_u64(mask, len));
+}
+
+#define FIND(name)	name##_avx512
+#define TARGET	AVX512
+#define COUNT16(key, query)	count16_avx512(key, query)
+#define COUNT32(key, query)	count32_avx512(key, query)
+#define COUNT_WIDE(key, len, query)	count_wide_avx512(key, len, query)
+#include "core/find_body.h"
+
+static enum find_path widest_path(void)
+{
+	__builtin_cpu_init();
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
+	    !__builtin_cpu_supports("bmi2") ||
+	    !__builtin_cpu_supports("popcnt"))
+		return FIND_SSE2;
+	return __builtin_cpu_supports("avx512f") ? FIND_AVX512 : FIND_AVX2;
+}
+
+#else
+
+static enum find_path widest_path(void)
+{
+	return FIND_PORTABLE;
+}
+
+#endif
+
+bool gpmm__find_by(enum find_path path, uintptr_t root, unsigned int shift,
+		   uint64_t addr, struct gpmm_area *area)
+{
+#ifdef __x86_64__
+	if (__builtin_expect(path == FIND_AVX512, 1))
+		return find_avx512(root, shift, addr, area);
+	if (path == FIND_AVX2)
+		return find_avx2(root, shift, addr, area);
+	if (path == FIND_SSE2)
+		return find_sse2(root, shift, addr, area);
+#else
+	(void)path;
+#endif
+	return find_portable(root, shift, addr, area);
+}
+
+bool gpmm__find(uintptr_t root, unsigned int shift, uint64_t addr,
+		struct gpmm_area *area)
+{
+	return gpmm__find_by(gpmm__find_path, root, shift, addr, area);
+}
+
+static enum find_path path_named(const char *name, enum find_path otherwise)
+{
+	static const char *const names[] = { "portable", "sse2", "avx2" };
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return i;
+	return otherwise;
+}
+
+__attribute__((constructor)) static void choose_path(void)
+{
+	const char *name = secure_getenv("GPMM_SIMD");
+	enum find_path widest = widest_path();
+	enum find_path path = name ? path_named(name, widest) : widest;
+
+	gpmm__find_path = path < widest ? path : widest;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "core/node.h"
+
+#ifdef GPMM_DOUBLE
+unsigned long gpmm__btree_visits;
+#endif
+
+/* The query that counts narrow keys of items at or before @granule. */
+static int32_t narrow_query(uint64_t granule)
+{
+	return granule > NARROW_LAST ? NARROW_FILLER : (int32_t)granule;
+}
+
+unsigned int gpmm__node_count(enum node_class class, const void *node,
+			      uint64_t granule)
+{
+	switch (class) {
+	case LEAF_NARROW:
+		return narrow_count(node, LEAF_CAP, narrow_query(granule));
+	case INNER_NARROW:
+		return narrow_count(node, INNER_CAP, narrow_query(granule));
+	default:
+		return wide_count(node, node_len(class, node), granule);
+	}
+}
+
+static void get_leaf_narrow(const struct leaf_narrow *leaf, unsigned int i,
+			    struct item *item)
+{
+	const struct record_narrow *record = &leaf->record[i];
+
+	item->first = (uint64_t)(leaf->key[i] + 1);
+	item->last = record->last;
+	item->link = record->link;
+	item->host = record->host;
+	item->backend = record->backend;
+	item->flags = record->flags;
+}
+
+static void get_leaf_wide(const struct leaf_wide *leaf, unsigned int i,
+			  struct item *item)
+{
+	const struct record_wide *record = &leaf->record[i];
+
+	item->first = leaf->key[i];
+	item->last = record->last;
+	item->link = record->link;
+	item->host = record->host;
+	item->backend = record->backend;
+	item->flags = record->flags;
+}
+
+void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
+		    struct item *item)
+{
+	const struct inner_narrow *narrow = node;
+	const struct inner_wide *wide = node;
+
+	switch (class) {
+	case LEAF_NARROW:
+		get_leaf_narrow(node, i, item);
+		break;
+	case INNER_NARROW:
+		item->first = (uint64_t)(narrow->key[i] + 1);
+		item->last = narrow->last[i];
+		item->child = narrow->child[i];
+		item->gap = narrow->gap[i];
+		break;
+	case LEAF_WIDE:
+		get_leaf_wide(node, i, item);
+		break;
+	default:
+		item->first = wide->key[i];
+		item->last = wide->last[i];
+		item->child = wide->child[i];
+		item->gap = wide->gap[i];
+	}
+}
+
+static void put_leaf_narrow(struct leaf_narrow *leaf, unsigned int i,
+			    const struct item *item)
+{
+	leaf->key[i] = (int32_t)item->first - 1;
+	leaf->record[i] = (struct record_narrow){
+		.last = (uint32_t)item->last,
+		.flags = item->flags,
+		.link = item->link,
+		.host = item->host,
+		.backend = item->backend,
+	};
+}
+
+static void put_leaf_wide(struct leaf_wide *leaf, unsigned int i,
+			  const struct item *item)
+{
+	leaf->key[i] = item->first;
+	leaf->record[i] = (struct record_wide){
+		.last = item->last,
+		.flags = item->flags,
+		.link = item->link,
+		.host = item->host,
+		.backend = item->backend,
+	};
+}
+
+void gpmm__node_put(enum node_class class, void *node, unsigned int i,
+		    const struct item *item)
+{
+	struct inner_narrow *narrow = node;
+	struct inner_wide *wide = node;
+
+	switch (class) {
+	case LEAF_NARROW:
+		put_leaf_narrow(node, i, item);
+		break;
+	case INNER_NARROW:
+		narrow->key[i] = (int32_t)item->first - 1;
+		narrow->last[i] = (uint32_t)item->last;
+		narrow->child[i] = item->child;
+		narrow->gap[i] = (uint32_t)item->gap;
+		break;
+	case LEAF_WIDE:
+		put_leaf_wide(node, i, item);
+		break;
+	default:
+		wide->key[i] = item->first;
+		wide->last[i] = item->last;
+		wide->child[i] = item->child;
+		wide->gap[i] = item->gap;
+	}
+}
+
+#define MOVE(member)							\
+	memmove(&to->member[at], &from->member[start],			\
+		n * sizeof(to->member[0]))
+
+static void move_leaf_narrow(struct leaf_narrow *to, unsigned int at,
+			     const struct leaf_narrow *from,
+			     unsigned int start, unsigned int n)
+{
+	MOVE(key);
+	MOVE(record);
+}
+
+static void move_leaf_wide(struct leaf_wide *to, unsigned int at,
+			   const struct leaf_wide *from, unsigned int start,
+			   unsigned int n)
+{
+	MOVE(key);
+	MOVE(record);
+}
+
+static void move_inner_narrow(struct inner_narrow *to, unsigned int at,
+			      const struct inner_narrow *from,
+			      unsigned int start, unsigned int n)
+{
+	MOVE(key);
+	MOVE(child);
+	MOVE(gap);
+	MOVE(last);
+}
+
+static void move_inner_wide(struct inner_wide *to, unsigned int at,
+			    const struct inner_wide *from, unsigned int start,
+			    unsigned int n)
+{
+	MOVE(key);
+	MOVE(child);
+	MOVE(gap);
+	MOVE(last);
+}
+
+void gpmm__node_move(enum node_class class, void *to, unsigned int at,
+		     const void *from, unsigned int start, unsigned int n)
+{
+	switch (class) {
+	case LEAF_NARROW:
+		move_leaf_narrow(to, at, from, start, n);
+		break;
+	case INNER_NARROW:
+		move_inner_narrow(to, at, from, start, n);
+		break;
+	case LEAF_WIDE:
+		move_leaf_wide(to, at, from, start, n);
+		break;
+	default:
+		move_inner_wide(to, at, from, start, n);
+	}
+}
+
+void gpmm__node_set_len(enum node_class class, void *node, unsigned int len)
+{
+	int32_t *key = node;
+
+	switch (class) {
+	case LEAF_NARROW:
+	case INNER_NARROW:
+		for (unsigned int i = len; i < node_cap(class); i++)
+			key[i] = NARROW_FILLER;
+		break;
+	case LEAF_WIDE:
+		((struct leaf_wide *)node)->len = len;
+		break;
+	default:
+		((struct inner_wide *)node)->len = len;
+	}
+}
+
+static uint64_t max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void gpmm__node_summary(enum node_class class, void *node, struct item *item)
+{
+	unsigned int len = node_len(class, node);
+	struct item at, next;
+	uint64_t gap = 0;
+
+	node_visit();
+	gpmm__node_get(class, node, 0, &at);
+	item->first = at.first;
+	for (unsigned int i = 0;; at = next) {
+		if (node_is_inner(class))
+			gap = max(gap, at.gap);
+		if (++i == len)
+			break;
+		gpmm__node_get(class, node, i, &next);
+		gap = max(gap, next.first - at.last - 1);
+	}
+	item->last = at.last;
+	item->gap = gap;
+	item->child = node;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Nodes of the tree: their layout and the few moves that know it.
+ *
+ * A tree is narrow as long as everything in it lies in the first 2^31
+ * granules (8 TiB of 4 KiB pages): keys are 32 bits, and one cache line holds
+ * all of a leaf's. Above that it is wide, with 64-bit keys. Leaves and inner
+ * nodes of both forms make four classes; everything outside this file and
+ * find_body.h works with items and is told the class.
+ *
+ * Narrow keys hold the first granule minus 1, and unused lanes the largest
+ * key: the number of keys below a query is then the number of items that start
+ * at or before it, without masks. The largest query is not above the filler.
+ */
+#ifndef GPMM_CORE_NODE_H
+#define GPMM_CORE_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct gpmm_backend;
+struct gpmm_host;
+
+#define NARROW_LAST	((uint64_t)INT32_MAX)	/* highest granule */
+#define NARROW_FILLER	INT32_MAX
+
+enum {
+	LEAF_CAP = 16,
+	INNER_CAP = 32,
+	/* Fewer than these, off the right edge, and a node is mended. */
+	LEAF_MIN = 5,
+	INNER_MIN = 10,
+};
+
+enum node_class {
+	LEAF_NARROW,
+	INNER_NARROW,
+	LEAF_WIDE,
+	INNER_WIDE,
+	NODE_CLASSES,
+};
+
+/*
+ * What a node holds: an area (leaf) or a subtree (inner), in granules, last
+ * inclusive. An area's @link is its host address minus its guest address, in
+ * bytes, or where it has no host memory its owner.
+ */
+struct item {
+	uint64_t first;
+	uint64_t last;
+	union {
+		struct {
+			uint64_t link;
+			struct gpmm_host *host;
+			struct gpmm_backend *backend;
+			uint32_t flags;
+			/* Of a plan's items only, see plan.h. */
+			bool touched;
+			bool carried;
+		};
+		struct {
+			void *child;
+			uint64_t gap;	/* the largest hole inside */
+		};
+	};
+};
+
+struct record_narrow {
+	uint32_t last;
+	uint32_t flags;
+	uint64_t link;
+	struct gpmm_host *host;
+	struct gpmm_backend *backend;
+};
+
+struct leaf_narrow {
+	int32_t key[LEAF_CAP];
+	struct record_narrow record[LEAF_CAP];
+};
+
+struct inner_narrow {
+	int32_t key[INNER_CAP];
+	void *child[INNER_CAP];
+	uint32_t gap[INNER_CAP];
+	uint32_t last[INNER_CAP];
+};
+
+struct record_wide {
+	uint64_t last;
+	uint64_t link;
+	struct gpmm_host *host;
+	struct gpmm_backend *backend;
+	uint32_t flags;
+};
+
+struct leaf_wide {
+	uint64_t key[LEAF_CAP];
+	struct record_wide record[LEAF_CAP];
+	uint32_t len;
+};
+
+struct inner_wide {
+	uint64_t key[INNER_CAP];
+	void *child[INNER_CAP];
+	uint64_t gap[INNER_CAP];
+	uint64_t last[INNER_CAP];
+	uint32_t len;
+};
+
+_Static_assert(sizeof(struct leaf_narrow) == 576, "nine cache lines");
+_Static_assert(sizeof(struct inner_narrow) == 640, "ten cache lines");
+
+#ifdef GPMM_DOUBLE
+/* Nodes looked at, by readers and writers, since a test cleared it. */
+extern unsigned long gpmm__btree_visits;
+#define node_visit()	((void)gpmm__btree_visits++)
+#else
+#define node_visit()	((void)0)
+#endif
+
+static inline enum node_class node_class(bool wide, unsigned int height)
+{
+	return (wide ? LEAF_WIDE : LEAF_NARROW) + (height > 0);
+}
+
+static inline bool node_is_inner(enum node_class class)
+{
+	return class & 1;
+}
+
+static inline unsigned int node_cap(enum node_class class)
+{
+	return node_is_inner(class) ? INNER_CAP : LEAF_CAP;
+}
+
+static inline unsigned int node_min(enum node_class class)
+{
+	return node_is_inner(class) ? INNER_MIN : LEAF_MIN;
+}
+
+static inline size_t node_size(enum node_class class)
+{
+	static const uint16_t size[NODE_CLASSES] = {
+		sizeof(struct leaf_narrow),
+		sizeof(struct inner_narrow),
+		(sizeof(struct leaf_wide) + 63) / 64 * 64,
+		(sizeof(struct inner_wide) + 63) / 64 * 64,
+	};
+
+	return size[class];
+}
+
+/* How many narrow keys lie below @query. The keys ascend. */
+static inline unsigned int narrow_count(const int32_t *key, unsigned int lanes,
+					int32_t query)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < lanes; i++)
+		count += key[i] < query;
+	return count;
+}
+
+/* How many of @len wide keys are at or below @query. */
+static inline unsigned int wide_count(const uint64_t *key, unsigned int len,
+				      uint64_t query)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < len; i++)
+		count += key[i] <= query;
+	return count;
+}
+
+/* How many items of the node start at or before @granule. */
+unsigned int gpmm__node_count(enum node_class class, const void *node,
+			      uint64_t granule);
+
+static inline unsigned int node_len(enum node_class class, const void *node)
+{
+	switch (class) {
+	case LEAF_NARROW:
+		return narrow_count(node, LEAF_CAP, NARROW_FILLER);
+	case INNER_NARROW:
+		return narrow_count(node, INNER_CAP, NARROW_FILLER);
+	case LEAF_WIDE:
+		return ((const struct leaf_wide *)node)->len;
+	default:
+		return ((const struct inner_wide *)node)->len;
+	}
+}
+
+static inline void *node_child(enum node_class class, const void *node,
+			       unsigned int i)
+{
+	if (class == INNER_NARROW)
+		return ((const struct inner_narrow *)node)->child[i];
+	return ((const struct inner_wide *)node)->child[i];
+}
+
+void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
+		    struct item *item);
+void gpmm__node_put(enum node_class class, void *node, unsigned int i,
+		    const struct item *item);
+
+/* Copy @n items, which may overlap; lengths are left alone. */
+void gpmm__node_move(enum node_class class, void *to, unsigned int at,
+		     const void *from, unsigned int start, unsigned int n);
+
+void gpmm__node_set_len(enum node_class class, void *node, unsigned int len);
+
+/* What a parent keeps of @node, which is not empty. */
+void gpmm__node_summary(enum node_class class, void *node, struct item *item);
+
+#endif

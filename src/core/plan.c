@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include "core/btree.h"
+#include "core/fanout.h"
+#include "core/find.h"
+#include "core/plan.h"
+
+/* ------------------------------------------------------------- building --- */
+
+static void start(struct plan *plan)
+{
+	plan->changed = false;
+	plan->items.len = 0;
+	plan->kept = 0;
+	plan->removed = 0;
+	plan->removed_kept = 0;
+}
+
+/* All that was planned up to here, but nothing beyond, is to happen. */
+static void mark_changed(struct plan *plan)
+{
+	plan->changed = true;
+	plan->kept = plan->items.len;
+	plan->removed_kept = plan->removed;
+}
+
+/* An old item comes into the range that gives way. */
+static void take_old(struct plan *plan, const struct item *old)
+{
+	if (!plan->removed++)
+		plan->first = old->first;
+	plan->last = old->first;
+}
+
+static int drop_host(struct plan *plan, struct gpmm_host *host)
+{
+	int ret;
+
+	if (!host)
+		return 0;
+	ret = vec_reserve(&plan->dropped, 1);
+	if (!ret)
+		vec_push(&plan->dropped, host);
+	return ret;
+}
+
+static int add_edit(struct plan *plan, enum edit_op op,
+		    const struct item *item, struct span part,
+		    uint32_t new_flags)
+{
+	struct item piece = *item;
+	struct edit edit = { .op = op, .new_flags = new_flags };
+	struct gpmm_backend *const *members;
+	size_t n = gpmm__backend_members(&item->backend, &members);
+	int ret = vec_reserve(&plan->edits, n);
+
+	if (ret)
+		return ret;
+	piece.first = part.first;
+	piece.last = part.last;
+	item_to_area(&piece, plan->shift, &edit.area);
+	for (size_t i = 0; i < n; i++) {
+		edit.area.backend = members[i];
+		vec_push(&plan->edits, edit);
+	}
+	return 0;
+}
+
+static bool backend_agrees(const struct plan *plan, const struct item *left,
+			   const struct item *right)
+{
+	struct gpmm_backend *be = left->backend;
+	struct gpmm_area l, r;
+
+	if (!be->ops->can_merge)
+		return true;
+	item_to_area(left, plan->shift, &l);
+	item_to_area(right, plan->shift, &r);
+	return be->ops->can_merge(be, &l, &r);
+}
+
+/* Host addresses run on where the links are the same. */
+static bool runs_on(const struct plan *plan, const struct item *left,
+		    const struct item *right)
+{
+	return left->last + 1 == right->first &&
+	       left->flags == right->flags && !(left->flags & GPMM_NOMERGE) &&
+	       left->host == right->host && left->link == right->link &&
+	       left->backend == right->backend &&
+	       backend_agrees(plan, left, right);
+}
+
+/* @item takes in a neighbour that has, or carries, a reference of its own. */
+static int take_in(struct plan *plan, struct item *item, bool carried)
+{
+	item->touched = true;
+	if (!carried)
+		return 0;
+	if (item->carried)
+		return drop_host(plan, item->host);
+	item->carried = true;
+	return 0;
+}
+
+/* Plan an item after those planned; merge it with the last where one of them
+ * is new. */
+static int push(struct plan *plan, const struct item *item)
+{
+	struct item *before = plan->items.len ?
+		&plan->items.v[plan->items.len - 1] : NULL;
+	int ret;
+
+	if (before && plan->merge && (before->touched || item->touched) &&
+	    runs_on(plan, before, item)) {
+		before->last = item->last;
+		ret = take_in(plan, before, item->carried);
+		mark_changed(plan);
+		return ret;
+	}
+	ret = vec_reserve(&plan->items, 1);
+	if (!ret)
+		vec_push(&plan->items, *item);
+	return ret;
+}
+
+/* Plan the part of an old item that stays, or changes its flags. */
+static int push_part(struct plan *plan, const struct item *old,
+		     struct span part, uint32_t flags, bool carried)
+{
+	struct item item = *old;
+
+	item.first = part.first;
+	item.last = part.last;
+	item.flags = flags;
+	item.touched = flags != old->flags;
+	item.carried = carried;
+	return push(plan, &item);
+}
+
+/* ------------------------------------------------------------- finishing --- */
+
+static int merge_before(struct plan *plan)
+{
+	struct item *item = &plan->items.v[0];
+	struct gpmm_iter cursor;
+	struct item before;
+
+	if (!item->touched)
+		return 0;
+	gpmm__cursor_seek(&cursor, plan->root, item->first);
+	if (!gpmm__cursor_before(&cursor, &before) ||
+	    !runs_on(plan, &before, item))
+		return 0;
+	item->first = before.first;
+	plan->first = before.first;
+	plan->removed++;
+	return take_in(plan, item, true);
+}
+
+static int merge_after(struct plan *plan)
+{
+	struct item *item = &plan->items.v[plan->items.len - 1];
+	struct gpmm_iter cursor;
+	struct item after;
+
+	if (!item->touched || item->last == UINT64_MAX >> plan->shift)
+		return 0;
+	gpmm__cursor_seek(&cursor, plan->root, item->last + 1);
+	if (!gpmm__cursor_next(&cursor, &after) ||
+	    !runs_on(plan, item, &after))
+		return 0;
+	item->last = after.last;
+	plan->last = after.first;
+	plan->removed++;
+	return take_in(plan, item, true);
+}
+
+/* Leave out what stays as it is at the end; look beyond both ends. */
+static int finish(struct plan *plan)
+{
+	int ret = 0;
+
+	if (!plan->changed)
+		return 0;
+	plan->items.len = plan->kept;
+	plan->removed = plan->removed_kept;
+	if (plan->merge && plan->items.len)
+		ret = merge_before(plan);
+	if (!ret && plan->merge && plan->items.len)
+		ret = merge_after(plan);
+	return ret;
+}
+
+/* --------------------------------------------------------------- cutting --- */
+
+/* May the backend's areas have an edge at this granule? */
+static bool may_cut(const struct plan *plan, const struct gpmm_backend *be,
+		    uint64_t granule)
+{
+	return !be->granule ||
+	       is_aligned(granule << plan->shift, be->granule);
+}
+
+/* The part of an item that lies in a span; -EINVAL where it may not be cut. */
+static int cut(const struct plan *plan, const struct item *item,
+	       struct span span, struct span *part)
+{
+	part->first = item->first > span.first ? item->first : span.first;
+	part->last = item->last < span.last ? item->last : span.last;
+	if (part->first > item->first &&
+	    !may_cut(plan, item->backend, part->first))
+		return -EINVAL;
+	if (part->last < item->last &&
+	    !may_cut(plan, item->backend, part->last + 1))
+		return -EINVAL;
+	return 0;
+}
+
+/* Plan what sticks out of a span left and right, the first to carry. */
+static int push_left(struct plan *plan, const struct item *old,
+		     struct span part)
+{
+	struct span left = { old->first, part.first - 1 };
+
+	if (part.first == old->first)
+		return 0;
+	return push_part(plan, old, left, old->flags, true);
+}
+
+static int push_right(struct plan *plan, const struct item *old,
+		      struct span part, bool carried)
+{
+	struct span right = { part.last + 1, old->last };
+
+	if (part.last == old->last)
+		return 0;
+	return push_part(plan, old, right, old->flags, carried);
+}
+
+/* -------------------------------------------------------------- requests --- */
+
+static int unmap_item(struct plan *plan, const struct item *old,
+		      struct span span)
+{
+	struct span part;
+	int ret = cut(plan, old, span, &part);
+	bool left, right;
+
+	if (ret)
+		return ret;
+	left = part.first > old->first;
+	right = part.last < old->last;
+	take_old(plan, old);
+	ret = add_edit(plan, EDIT_UNMAP, old, part, 0);
+	if (!ret)
+		ret = push_left(plan, old, part);
+	if (!ret)
+		ret = push_right(plan, old, part, !left);
+	if (!ret && !left && !right)
+		ret = drop_host(plan, old->host);
+	return ret;
+}
+
+static int unmap_span(struct plan *plan, struct span span)
+{
+	struct gpmm_iter cursor;
+	struct item old;
+	int ret;
+
+	start(plan);
+	gpmm__cursor_seek(&cursor, plan->root, span.first);
+	while (gpmm__cursor_next(&cursor, &old) && old.first <= span.last) {
+		ret = unmap_item(plan, &old, span);
+		if (ret)
+			return ret;
+		mark_changed(plan);
+	}
+	return 0;
+}
+
+int gpmm__plan_unmap(struct plan *plan, struct span span)
+{
+	int ret = unmap_span(plan, span);
+
+	return ret ? ret : finish(plan);
+}
+
+/* Put a new item between what the unmapping left on its left and right. */
+static int insert(struct plan *plan, const struct item *item)
+{
+	size_t at = plan->items.len && plan->items.v[0].first < item->first;
+	int ret = vec_reserve(&plan->items, 1);
+	struct item *v = plan->items.v;
+
+	if (ret)
+		return ret;
+	memmove(&v[at + 1], &v[at], (plan->items.len - at) * sizeof(*v));
+	v[at] = *item;
+	plan->items.len++;
+	return 0;
+}
+
+/* The new item runs on from what was left on either side of it. */
+static int merge_within(struct plan *plan)
+{
+	struct item all[3];
+	size_t n = plan->items.len;
+	int ret = 0;
+
+	memcpy(all, plan->items.v, n * sizeof(*all));
+	plan->items.len = 0;
+	for (size_t i = 0; !ret && i < n; i++)
+		ret = push(plan, &all[i]);
+	mark_changed(plan);
+	return ret;
+}
+
+static bool is_taken(const struct plan *plan, struct span span)
+{
+	struct gpmm_iter cursor;
+	struct item item;
+
+	gpmm__cursor_seek(&cursor, plan->root, span.first);
+	return gpmm__cursor_next(&cursor, &item) && item.first <= span.last;
+}
+
+int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
+{
+	struct span span = { item->first, item->last };
+	struct item new = *item;
+	int ret;
+
+	if (!may_cut(plan, item->backend, item->first) ||
+	    !may_cut(plan, item->backend, item->last + 1))
+		return -EINVAL;
+	if (!replace && is_taken(plan, span))
+		return -EEXIST;
+	ret = unmap_span(plan, span);
+	if (!ret)
+		ret = add_edit(plan, EDIT_MAP, &new, span, 0);
+	if (ret)
+		return ret;
+	new.touched = true;
+	new.carried = false;
+	if (!plan->removed)
+		plan->first = plan->last = new.first;
+	ret = insert(plan, &new);
+	if (!ret)
+		ret = merge_within(plan);
+	return ret ? ret : finish(plan);
+}
+
+static int protect_item(struct plan *plan, const struct item *old,
+			struct span span, uint32_t flags)
+{
+	struct span part;
+	int ret = cut(plan, old, span, &part);
+	bool left;
+
+	if (!ret)
+		ret = add_edit(plan, EDIT_PROTECT, old, part, flags);
+	if (ret)
+		return ret;
+	left = part.first > old->first;
+	ret = push_left(plan, old, part);
+	if (!ret)
+		ret = push_part(plan, old, part, flags, !left);
+	if (!ret)
+		ret = push_right(plan, old, part, false);
+	if (!ret)
+		mark_changed(plan);
+	return ret;
+}
+
+/* Ask about one item, and plan it as it is or changed. */
+static int update_item(struct plan *plan, const struct item *old,
+		       struct span span, gpmm_protect_fn *update, void *arg)
+{
+	struct span whole = { old->first, old->last };
+	uint32_t flags = old->flags;
+	struct gpmm_area area;
+
+	item_to_area(old, plan->shift, &area);
+	if (!update(arg, &area, &flags) || flags == old->flags) {
+		if (!plan->changed)
+			return 0;
+		take_old(plan, old);
+		return push_part(plan, old, whole, old->flags, true);
+	}
+	take_old(plan, old);
+	return protect_item(plan, old, span, flags);
+}
+
+int gpmm__plan_protect(struct plan *plan, struct span span,
+		       gpmm_protect_fn *update, void *arg)
+{
+	uint64_t last = 0;
+	struct gpmm_iter cursor;
+	struct item old;
+	int ret;
+
+	start(plan);
+	gpmm__cursor_seek(&cursor, plan->root, span.first);
+	while (gpmm__cursor_next(&cursor, &old) && old.first <= span.last) {
+		ret = update_item(plan, &old, span, update, arg);
+		if (ret)
+			return ret;
+		if (plan->removed == plan->removed_kept)
+			last = plan->last;
+	}
+	plan->last = last;
+	return finish(plan);
+}
+
+int gpmm__plan_split(struct plan *plan, uint64_t at)
+{
+	struct gpmm_iter cursor;
+	struct item old;
+	int ret;
+
+	start(plan);
+	gpmm__cursor_seek(&cursor, plan->root, at);
+	if (!gpmm__cursor_next(&cursor, &old) || old.first > at)
+		return -ENOENT;
+	if (old.first == at)
+		return 0;
+	if (!may_cut(plan, old.backend, at))
+		return -EINVAL;
+	take_old(plan, &old);
+	ret = push_part(plan, &old, (struct span){ old.first, at - 1 },
+			old.flags, true);
+	if (!ret)
+		ret = push_part(plan, &old, (struct span){ at, old.last },
+				old.flags, false);
+	mark_changed(plan);
+	return ret;
+}
+
+int gpmm__plan_merge(struct plan *plan, struct span span)
+{
+	bool merge = plan->merge;
+	uint64_t last = 0;
+	struct gpmm_iter cursor;
+	struct item old;
+	int ret = 0;
+
+	start(plan);
+	plan->merge = true;
+	gpmm__cursor_seek(&cursor, plan->root,
+			  span.first ? span.first - 1 : 0);
+	while (!ret && gpmm__cursor_next(&cursor, &old) &&
+	       old.first - (old.first > 0) <= span.last) {
+		take_old(plan, &old);
+		old.touched = true;
+		old.carried = true;
+		ret = push(plan, &old);
+		if (plan->removed == plan->removed_kept)
+			last = plan->last;
+	}
+	plan->last = last;
+	plan->items.len = plan->kept;
+	plan->removed = plan->removed_kept;
+	plan->merge = merge;
+	return ret;
+}
+
+/* ------------------------------------------------------------------ life --- */
+
+#define KEEP	1024		/* items; the rest of a large plan is freed */
+
+#define reset(vec)							\
+	do {								\
+		(vec)->len = 0;						\
+		if ((vec)->cap > KEEP)					\
+			vec_free(vec);					\
+	} while (0)
+
+void gpmm__plan_reset(struct plan *plan)
+{
+	reset(&plan->edits);
+	reset(&plan->dropped);
+	reset(&plan->items);
+}
+
+void gpmm__plan_fini(struct plan *plan)
+{
+	vec_free(&plan->edits);
+	vec_free(&plan->dropped);
+	vec_free(&plan->items);
+}

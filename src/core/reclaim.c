@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <gpmm/host.h>
+
+#include "core/set.h"
+
+/* Below this, waiting costs more than the memory. */
+#define LIMBO_LEAST	((size_t)4 << 20)
+
+static void run(struct work *work)
+{
+	gpmm__set_reclaim((struct gpmm_set *)((char *)work -
+				offsetof(struct gpmm_set, limbo.work)));
+}
+
+int gpmm__limbo_init(struct limbo *limbo)
+{
+	limbo->work.run = run;
+	return lock_init(&limbo->reclaiming);
+}
+
+void gpmm__limbo_fini(struct limbo *limbo)
+{
+	vec_free(&limbo->open.hosts);
+	lock_fini(&limbo->reclaiming);
+}
+
+size_t gpmm__limbo_bytes(const struct limbo *limbo)
+{
+	return gpmm__node_lists_bytes(&limbo->open.nodes) + limbo->waiting_bytes;
+}
+
+static bool is_empty(const struct batch *batch)
+{
+	return !batch->hosts.len && !gpmm__node_lists_bytes(&batch->nodes);
+}
+
+bool gpmm__limbo_wants_worker(struct limbo *limbo)
+{
+	if (limbo->queued || is_empty(&limbo->open))
+		return false;
+	limbo->queued = true;
+	return true;
+}
+
+bool gpmm__limbo_is_full(const struct gpmm_set *set)
+{
+	size_t max = set->limbo_max;
+
+	if (!max) {
+		max = set->pool.total_bytes / 4;
+		max = max > LIMBO_LEAST ? max : LIMBO_LEAST;
+	}
+	return gpmm__limbo_bytes(&set->limbo) > max;
+}
+
+/* Context: reclaiming held. Return: whether there is anything. */
+static bool take(struct gpmm_set *set, struct batch *batch)
+{
+	struct limbo *limbo = &set->limbo;
+
+	lock_acquire(&set->lock);
+	*batch = limbo->open;
+	limbo->open = (struct batch){ 0 };
+	limbo->waiting_bytes = gpmm__node_lists_bytes(&batch->nodes);
+	limbo->queued = false;
+	lock_release(&set->lock);
+	return !is_empty(batch);
+}
+
+/* Context: reclaiming held, a grace period later. */
+static void release(struct gpmm_set *set, struct batch *batch)
+{
+	lock_acquire(&set->lock);
+	gpmm__pool_give_all(&set->pool, &batch->nodes);
+	set->limbo.waiting_bytes = 0;
+	lock_release(&set->lock);
+	for (size_t i = 0; i < batch->hosts.len; i++)
+		gpmm_host_put(batch->hosts.v[i]);
+}
+
+void gpmm__set_reclaim(struct gpmm_set *set)
+{
+	struct batch batch;
+
+	/* A release callback that changes this set does not come here twice. */
+	if (lock_acquire(&set->limbo.reclaiming))
+		return;
+	if (take(set, &batch)) {
+		gpmm__rcu_wait(set->flavor);
+		release(set, &batch);
+	}
+	vec_free(&batch.hosts);
+	lock_release(&set->limbo.reclaiming);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Limbo: what was published once and waits for its last readers. A worker
+ * empties it after a few milliseconds; a writer who finds it too full waits
+ * for a grace period himself, after he has let go of the lock. So a stalled
+ * reader holds back at most the bound, and what writers add while they wait.
+ */
+#ifndef GPMM_CORE_RECLAIM_H
+#define GPMM_CORE_RECLAIM_H
+
+#include "core/pool.h"
+#include "util/lock.h"
+#include "util/vec.h"
+#include "util/worker.h"
+
+struct gpmm_host;
+struct gpmm_set;
+
+/* What waits for the same grace period. */
+struct batch {
+	struct node_lists nodes;
+	VEC(struct gpmm_host *) hosts;
+};
+
+struct limbo {
+	struct lock reclaiming;
+	struct work work;
+	/* The rest under the set's lock. */
+	bool queued;		/* the worker knows */
+	struct batch open;
+	size_t waiting_bytes;	/* of nodes whose grace period runs */
+};
+
+int gpmm__limbo_init(struct limbo *limbo);
+void gpmm__limbo_fini(struct limbo *limbo);
+
+/* Bytes of nodes that wait. Context: locked. */
+size_t gpmm__limbo_bytes(const struct limbo *limbo);
+
+/*
+ * Is there something of which the worker does not know? It does from now on.
+ * Context: locked.
+ */
+bool gpmm__limbo_wants_worker(struct limbo *limbo);
+
+/* Is there more than the set's bound? Context: locked. */
+bool gpmm__limbo_is_full(const struct gpmm_set *set);
+
+/*
+ * Wait for a grace period and release what was in limbo.
+ * Context: not-reader, without the set's lock.
+ */
+void gpmm__set_reclaim(struct gpmm_set *set);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A set's life; changes that are transactions of one; poison and figures. */
+#include <errno.h>
+#include <unistd.h>
+
+#include <gpmm/host.h>
+
+#include "core/btree_check.h"
+#include "core/set.h"
+#include "util/log.h"
+
+/* ------------------------------------------------------------------ life --- */
+
+static int take_options(struct gpmm_set *set,
+			const struct gpmm_set_options *options)
+{
+	uint64_t granule = options->granule;
+
+	if (!granule)
+		granule = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!is_power_of_two(granule))
+		return -EINVAL;
+	set->shift = (unsigned int)__builtin_ctzll(granule);
+	set->flavor = options->flavor;
+	set->limbo_max = options->limbo_max;
+	set->txn.plan.shift = set->shift;
+	set->txn.plan.merge = !options->no_merge;
+	set->txn.tree.pool = &set->pool;
+	set->txn.set = set;
+	set->backend = options->backend ? options->backend :
+		gpmm_backend_none();
+	return gpmm__backend_is_valid(set->backend) ? 0 : -EINVAL;
+}
+
+static int start(struct gpmm_set *set)
+{
+	int ret = lock_init(&set->lock);
+
+	if (ret)
+		return ret;
+	ret = gpmm__limbo_init(&set->limbo);
+	if (ret)
+		goto fini_lock;
+	ret = gpmm__worker_get();
+	if (!ret)
+		return 0;
+	gpmm__limbo_fini(&set->limbo);
+fini_lock:
+	lock_fini(&set->lock);
+	return ret;
+}
+
+int gpmm_set_create(const struct gpmm_set_options *options,
+		    struct gpmm_set **set_out)
+{
+	static const struct gpmm_set_options defaults;
+	struct gpmm_set *set = gpmm__alloc_aligned(64, sizeof(*set));
+	int ret;
+
+	if (!set)
+		return -ENOMEM;
+	memset(set, 0, sizeof(*set));
+	ret = take_options(set, options ? options : &defaults);
+	if (!ret)
+		ret = start(set);
+	if (ret) {
+		gpmm__free(set);
+		return ret;
+	}
+	*set_out = set;
+	return 0;
+}
+
+static int put_host(void *arg, const struct gpmm_area *area)
+{
+	(void)arg;
+	gpmm_host_put(area->host);
+	return 0;
+}
+
+void gpmm_set_abandon(struct gpmm_set *set)
+{
+	if (!set)
+		return;
+	gpmm__worker_cancel(&set->limbo.work);
+	gpmm__set_reclaim(set);
+	gpmm__worker_put();
+	gpmm_view_for_each((struct gpmm_view){ set, set->root },
+			   GPMM_RANGE_ALL, put_host, NULL);
+	gpmm__limbo_fini(&set->limbo);
+	gpmm__plan_fini(&set->txn.plan);
+	vec_free(&set->txn.taken);
+	vec_free(&set->txn.tree.out);
+	vec_free(&set->txn.tell.tellers);
+	vec_free(&set->poisoned);
+	gpmm__pool_fini(&set->pool);
+	lock_fini(&set->lock);
+	gpmm__free(set);
+}
+
+int gpmm_set_destroy(struct gpmm_set *set)
+{
+	int ret = set ? gpmm_set_clear(set) : 0;
+
+	if (!ret)
+		gpmm_set_abandon(set);
+	return ret;
+}
+
+int gpmm_set_drain(struct gpmm_set *set)
+{
+	if (rcu_inside(set->flavor))
+		return -EDEADLK;
+	gpmm__set_reclaim(set);
+	lock_acquire(&set->lock);
+	gpmm__pool_trim(&set->pool);
+	lock_release(&set->lock);
+	return 0;
+}
+
+/* ------------------------------------------------- transactions of one --- */
+
+static int end(struct gpmm_txn *txn, int ret)
+{
+	if (!ret)
+		return gpmm_txn_commit(txn);
+	gpmm_txn_abort(txn);
+	return ret;
+}
+
+int gpmm_set_map(struct gpmm_set *set, const struct gpmm_area *area,
+		 unsigned int how)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_map(txn, area, how));
+}
+
+int gpmm_set_unmap(struct gpmm_set *set, gpmm_gpa_t start, uint64_t size)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_unmap(txn, start, size));
+}
+
+int gpmm_set_protect(struct gpmm_set *set, gpmm_gpa_t start, uint64_t size,
+		     gpmm_protect_fn *update, void *arg)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_protect(txn, start, size, update,
+						     arg));
+}
+
+bool gpmm_protect_to(void *arg, const struct gpmm_area *area, uint32_t *flags)
+{
+	(void)area;
+	*flags = *(uint32_t *)arg;
+	return true;
+}
+
+int gpmm_set_clear(struct gpmm_set *set)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_clear(txn));
+}
+
+int gpmm_set_split(struct gpmm_set *set, gpmm_gpa_t at)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_split(txn, at));
+}
+
+int gpmm_set_shrink_left(struct gpmm_set *set, gpmm_gpa_t addr, uint64_t size)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_shrink_left(txn, addr, size));
+}
+
+int gpmm_set_shrink_right(struct gpmm_set *set, gpmm_gpa_t addr, uint64_t size)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_shrink_right(txn, addr, size));
+}
+
+int gpmm_set_merge(struct gpmm_set *set, gpmm_gpa_t start, uint64_t size)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(set, &txn);
+
+	return ret ? ret : end(txn, gpmm_txn_merge(txn, start, size));
+}
+
+/* ---------------------------------------------------------------- poison --- */
+
+bool gpmm_set_is_poisoned(struct gpmm_set *set, gpmm_gpa_t start,
+			  uint64_t size)
+{
+	/* Refused where a callback asks, who holds the lock already. */
+	bool locked = !lock_acquire(&set->lock);
+	bool poisoned = false;
+	struct span span;
+
+	for (size_t i = 0; i < set->poisoned.len; i++) {
+		const struct gpmm_area *area = &set->poisoned.v[i].area;
+		struct span poison = { area->start, gpmm_area_last(area) };
+
+		if (range_to_span(start, size, &span) &&
+		    span_overlaps(poison, span))
+			poisoned = true;
+	}
+	if (locked)
+		lock_release(&set->lock);
+	return poisoned;
+}
+
+int gpmm_set_repair(struct gpmm_set *set)
+{
+	size_t stuck;
+	int ret = gpmm__set_lock(set);
+
+	if (ret)
+		return ret;
+	ret = gpmm__tell_inverse(set->poisoned.v, set->poisoned.len, &stuck);
+	set->poisoned.len = stuck;
+	lock_release(&set->lock);
+	return ret;
+}
+
+/* --------------------------------------------------------------- figures --- */
+
+void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
+{
+	size_t limbo, unused;
+
+	if (lock_acquire(&set->lock))
+		return;
+	limbo = gpmm__limbo_bytes(&set->limbo);
+	unused = gpmm__node_lists_bytes(&set->pool.free);
+	*stats = (struct gpmm_set_stats){
+		.areas = set->areas,
+		.height = root_node(set->root) ? root_height(set->root) + 1 : 0,
+		.node_bytes = gpmm__pool_node_bytes(&set->pool) - limbo -
+			      unused,
+		.free_bytes = unused,
+		.limbo_bytes = limbo,
+		.total_bytes = set->pool.total_bytes,
+		.commits = set->generation,
+		.stalls = set->stalls,
+	};
+	lock_release(&set->lock);
+}
+
+int gpmm__set_check(struct gpmm_set *set)
+{
+	const char *wrong;
+	size_t items;
+
+	lock_acquire(&set->lock);
+	wrong = gpmm__btree_check(set->root, &items);
+	if (!wrong && items != set->areas)
+		wrong = "a count of areas that is not the tree's";
+	if (wrong) {
+		gpmm__log(GPMM_LOG_ERROR, "the tree has %s", wrong);
+		gpmm__btree_dump(set->root);
+	}
+	lock_release(&set->lock);
+	return wrong ? -EIO : 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The set's inside, for the rooms of core.
+ *
+ * LOCKING
+ *   set->lock       writers, one at a time: everything but what readers read
+ *   set->reclaiming whoever waits for a grace period; taken before set->lock,
+ *                   which is not held over the wait
+ * Readers take neither: they read root, once a snapshot, in a read section.
+ * Published by publish() in txn.c; read by gpmm_set_view_rcu() in read.c.
+ */
+#ifndef GPMM_CORE_SET_H
+#define GPMM_CORE_SET_H
+
+#include <gpmm/set.h>
+
+#include "core/btree.h"
+#include "core/plan.h"
+#include "core/reclaim.h"
+#include "core/tell.h"
+#include "util/lock.h"
+#include "util/rcu.h"
+
+struct gpmm_txn {
+	struct gpmm_set *set;
+	struct btree tree;
+	struct plan plan;
+	/* References taken for new items; given back on abort. */
+	VEC(struct gpmm_host *) taken;
+	size_t areas;		/* in the tree as it will be */
+	struct tell tell;
+};
+
+struct gpmm_set {
+	/* What readers read; written by publish() alone. */
+	uintptr_t root __attribute__((aligned(64)));
+	uint64_t generation;
+	size_t areas;
+	unsigned int shift;	/* log2 of the granule */
+	const struct rcu_flavor_struct *flavor;	/* NULL: memb */
+
+	struct lock lock __attribute__((aligned(64)));
+	struct gpmm_backend *backend;	/* for areas that name none */
+	struct pool pool;
+	struct limbo limbo;
+	struct gpmm_txn txn;	/* the one there can be */
+	uint64_t stamp;		/* of the last transaction */
+	uint64_t stalls;
+	size_t limbo_max;	/* bytes; 0: in proportion */
+	VEC(struct edit) poisoned;	/* edits still to be undone */
+};
+
+/*
+ * Check a set's tree and counts; logs what is wrong.
+ * Context: writer, without the lock. Return: 0 or -EIO.
+ */
+int gpmm__set_check(struct gpmm_set *set);
+
+/* Take the lock. Return: 0, or -EDEADLK for a reader or the holder. */
+int gpmm__set_lock(struct gpmm_set *set);
+
+#endif

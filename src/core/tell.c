@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include "core/fanout.h"
+#include "core/tell.h"
+
+/* A backend's word for success is 0 only. */
+static int error_of(int ret)
+{
+	return ret > 0 ? -EIO : ret;
+}
+
+bool gpmm__backend_is_valid(const struct gpmm_backend *be)
+{
+	const struct gpmm_backend_ops *ops = be->ops;
+
+	if (gpmm__backend_is_fanout(be))
+		return true;
+	return ops && ops->abi == GPMM_BACKEND_ABI && ops->map && ops->unmap &&
+	       ops->protect &&
+	       (!ops->begin || (ops->commit && ops->abort)) &&
+	       (!be->granule || is_power_of_two(be->granule));
+}
+
+static int call(const struct edit *edit)
+{
+	struct gpmm_backend *be = edit->area.backend;
+
+	switch (edit->op) {
+	case EDIT_MAP:
+		return error_of(be->ops->map(be, &edit->area));
+	case EDIT_UNMAP:
+		return error_of(be->ops->unmap(be, &edit->area));
+	default:
+		return error_of(be->ops->protect(be, &edit->area,
+						 edit->new_flags));
+	}
+}
+
+static int call_inverse(const struct edit *edit)
+{
+	struct edit inverse = *edit;
+
+	switch (edit->op) {
+	case EDIT_MAP:
+		inverse.op = EDIT_UNMAP;
+		break;
+	case EDIT_UNMAP:
+		inverse.op = EDIT_MAP;
+		break;
+	default:
+		inverse.area.flags = edit->new_flags;
+		inverse.new_flags = edit->area.flags;
+	}
+	return call(&inverse);
+}
+
+/* --------------------------------------------------------------- undoing --- */
+
+/* Does an undo of backend @be still have to deal with the edit? */
+static bool is_due(const struct edit *edit, const struct gpmm_backend *be)
+{
+	return edit->op != EDIT_UNDONE && !edit->stuck &&
+	       edit->area.backend == be;
+}
+
+static int call_inverses(struct edit *edits, size_t n,
+			 const struct gpmm_backend *be)
+{
+	int ret = 0;
+
+	while (!ret && n--)
+		if (is_due(&edits[n], be))
+			ret = call_inverse(&edits[n]);
+	return ret;
+}
+
+static void settle(struct edit *edits, size_t n,
+		   const struct gpmm_backend *be, int ret)
+{
+	while (n--) {
+		if (!is_due(&edits[n], be))
+			continue;
+		if (ret)
+			edits[n].stuck = true;
+		else
+			edits[n].op = EDIT_UNDONE;
+	}
+}
+
+/* Undo all that a backend with begin and commit has of the first @n edits. */
+static int undo_committed(struct edit *edits, size_t n,
+			  struct gpmm_backend *be)
+{
+	int ret = error_of(be->ops->begin(be));
+
+	if (!ret) {
+		ret = call_inverses(edits, n, be);
+		if (ret)
+			be->ops->abort(be);
+		else
+			ret = error_of(be->ops->commit(be));
+		if (!ret && be->ops->published)
+			be->ops->published(be);
+	}
+	settle(edits, n, be, ret);
+	return ret;
+}
+
+static int undo_one(struct edit *edit)
+{
+	int ret = call_inverse(edit);
+
+	if (ret)
+		edit->stuck = true;
+	else
+		edit->op = EDIT_UNDONE;
+	return ret;
+}
+
+/* Move the edits that stay stuck to the front. */
+static size_t gather_stuck(struct edit *edits, size_t n)
+{
+	size_t stuck = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!edits[i].stuck)
+			continue;
+		edits[stuck] = edits[i];
+		edits[stuck++].stuck = false;
+	}
+	return stuck;
+}
+
+int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck)
+{
+	int first = 0;
+
+	for (size_t i = n; i--;) {
+		struct gpmm_backend *be = edits[i].area.backend;
+		int ret;
+
+		if (!is_due(&edits[i], be))
+			continue;
+		if (be->ops->begin)
+			ret = undo_committed(edits, i + 1, be);
+		else
+			ret = undo_one(&edits[i]);
+		first = first ? first : ret;
+	}
+	*stuck = gather_stuck(edits, n);
+	return first;
+}
+
+static struct teller *teller_of(const struct tell *tell,
+				const struct gpmm_backend *be)
+{
+	for (size_t i = 0; i < tell->tellers.len; i++)
+		if (tell->tellers.v[i].be == be)
+			return &tell->tellers.v[i];
+	return NULL;
+}
+
+/* Undo the first @told edits, of backends that have not committed by abort. */
+static void undo(struct tell *tell, size_t told, size_t *stuck)
+{
+	size_t n = 0;
+
+	for (size_t i = tell->tellers.len; i--;) {
+		struct teller *teller = &tell->tellers.v[i];
+
+		if (teller->state == TELLER_BEGUN)
+			teller->be->ops->abort(teller->be);
+	}
+	for (size_t i = 0; i < told; i++) {
+		struct teller *teller = teller_of(tell,
+						  tell->edits[i].area.backend);
+
+		if (!teller || teller->state == TELLER_COMMITTED)
+			tell->edits[n++] = tell->edits[i];
+	}
+	gpmm__tell_inverse(tell->edits, n, stuck);
+}
+
+/* --------------------------------------------------------------- telling --- */
+
+int gpmm__tell_prepare(struct tell *tell)
+{
+	tell->tellers.len = 0;
+	for (size_t i = 0; i < tell->n; i++) {
+		struct gpmm_backend *be = tell->edits[i].area.backend;
+		struct teller teller = { .be = be };
+		int ret;
+
+		if (!be->ops->begin || teller_of(tell, be))
+			continue;
+		ret = vec_reserve(&tell->tellers, 1);
+		if (ret)
+			return ret;
+		vec_push(&tell->tellers, teller);
+	}
+	return 0;
+}
+
+/* Begin with all; those that did not begin are taken off the list. */
+static int begin_all(struct tell *tell)
+{
+	for (size_t i = 0; i < tell->tellers.len; i++) {
+		struct gpmm_backend *be = tell->tellers.v[i].be;
+		int ret = error_of(be->ops->begin(be));
+
+		if (ret) {
+			tell->tellers.len = i;
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int commit_all(struct tell *tell)
+{
+	for (size_t i = 0; i < tell->tellers.len; i++) {
+		struct teller *teller = &tell->tellers.v[i];
+		int ret = error_of(teller->be->ops->commit(teller->be));
+
+		teller->state = ret ? TELLER_OVER : TELLER_COMMITTED;
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int gpmm__tell(struct tell *tell, size_t *stuck)
+{
+	size_t told = 0;
+	int ret = begin_all(tell);
+
+	while (!ret && told < tell->n) {
+		ret = call(&tell->edits[told]);
+		told += !ret;
+	}
+	if (!ret)
+		ret = commit_all(tell);
+	*stuck = 0;
+	if (ret)
+		undo(tell, told, stuck);
+	return *stuck ? -EIO : ret;
+}
+
+void gpmm__tell_published(const struct tell *tell)
+{
+	for (size_t i = 0; i < tell->tellers.len; i++) {
+		struct gpmm_backend *be = tell->tellers.v[i].be;
+
+		if (be->ops->published)
+			be->ops->published(be);
+	}
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Telling backends what changes, and undoing what was told. */
+#ifndef GPMM_CORE_TELL_H
+#define GPMM_CORE_TELL_H
+
+#include "core/plan.h"
+
+enum teller_state {
+	TELLER_BEGUN,
+	TELLER_COMMITTED,
+	TELLER_OVER,		/* its commit failed: nothing is in effect */
+};
+
+/* A backend with begin and commit that has a part in a transaction. */
+struct teller {
+	struct gpmm_backend *be;
+	enum teller_state state;
+};
+
+struct tell {
+	struct edit *edits;
+	size_t n;
+	VEC(struct teller) tellers;
+};
+
+/* Is this a backend that a set can work with? */
+bool gpmm__backend_is_valid(const struct gpmm_backend *be);
+
+/* Make room, so that telling itself needs no memory. Return: 0 or -ENOMEM. */
+int gpmm__tell_prepare(struct tell *tell);
+
+/*
+ * Tell every edit. On failure what was told is undone, and the edits whose
+ * undoing failed are moved to the front of @edits, *@stuck of them.
+ * Context: locked. Return: 0; what the backend returned; -EIO if any is stuck.
+ */
+int gpmm__tell(struct tell *tell, size_t *stuck);
+
+/* Tell that readers now see it. */
+void gpmm__tell_published(const struct tell *tell);
+
+/*
+ * Undo @n edits of one transaction, the last first; those that fail are moved
+ * to the front, *@stuck of them. Return: 0 or the first failure.
+ */
+int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck);
+
+#endif

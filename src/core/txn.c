@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How a change is made: validate, plan, tell the backends, publish, retire.
+ * Everything that can fail is done before anything changes; publishing and
+ * retiring cannot.
+ */
+#include <assert.h>
+#include <errno.h>
+
+#include <gpmm/host.h>
+
+#include "core/set.h"
+#include "core/tell.h"
+
+/* -------------------------------------------------------------- planning --- */
+
+/* The highest granule of the set's space. */
+static uint64_t top_granule(const struct gpmm_set *set)
+{
+	return UINT64_MAX >> set->shift;
+}
+
+/* From bytes to granules; -EINVAL where the range is off the set's granule,
+ * empty or wraps. */
+static int to_granules(const struct gpmm_set *set, uint64_t start,
+		       uint64_t size, struct span *span)
+{
+	uint64_t granule = UINT64_C(1) << set->shift;
+
+	if (!range_to_span(start, size, span) ||
+	    !is_aligned(start | size, granule))
+		return -EINVAL;
+	span->first >>= set->shift;
+	span->last >>= set->shift;
+	return 0;
+}
+
+static bool touches_poison(const struct gpmm_set *set, struct span span)
+{
+	for (size_t i = 0; i < set->poisoned.len; i++) {
+		const struct gpmm_area *area = &set->poisoned.v[i].area;
+		struct span poison = { area->start >> set->shift,
+				       gpmm_area_last(area) >> set->shift };
+
+		if (span_overlaps(poison, span))
+			return true;
+	}
+	return false;
+}
+
+/* Could the planned items be above what a narrow tree holds? */
+static bool needs_wide(const struct gpmm_txn *txn)
+{
+	const struct plan *plan = &txn->plan;
+
+	return plan->items.len && !root_is_wide(txn->tree.root) &&
+	       plan->items.v[plan->items.len - 1].last > NARROW_LAST;
+}
+
+/* All the memory that carrying out the plan takes. */
+static int reserve(struct gpmm_txn *txn)
+{
+	struct gpmm_set *set = txn->set;
+	struct plan *plan = &txn->plan;
+	int ret = vec_reserve(&txn->taken, plan->items.len);
+
+	if (!ret)
+		ret = vec_reserve(&set->limbo.open.hosts, plan->dropped.len);
+	if (!ret && needs_wide(txn))
+		ret = gpmm__btree_widen(&txn->tree);
+	if (!ret)
+		ret = gpmm__btree_reserve(&txn->tree, plan->items.len,
+					  plan->removed > 0);
+	return ret;
+}
+
+/* Carry out the plan on the transaction's tree. Cannot fail. */
+static void carry_out(struct gpmm_txn *txn)
+{
+	struct plan *plan = &txn->plan;
+
+	for (size_t i = 0; i < plan->items.len; i++) {
+		struct item *item = &plan->items.v[i];
+
+		if (item->host && !item->carried)
+			vec_push(&txn->taken, gpmm_host_get(item->host));
+	}
+	gpmm__btree_replace(&txn->tree, plan->first, plan->last,
+			    plan->items.v, plan->items.len);
+	txn->areas += plan->items.len - plan->removed;
+	plan->root = txn->tree.root;
+}
+
+/* The end of each request: @ret of its planning; take back what failed. */
+static int settle(struct gpmm_txn *txn, struct plan_mark mark, int ret)
+{
+	struct plan *plan = &txn->plan;
+
+	if (!ret && plan->changed)
+		ret = reserve(txn);
+	plan->root = txn->tree.root;
+	if (ret)
+		gpmm__plan_rewind(plan, mark);
+	else if (plan->changed)
+		carry_out(txn);
+	return ret;
+}
+
+/* -------------------------------------------------------------- requests --- */
+
+static bool has_host_range(const struct gpmm_area *area)
+{
+	uintptr_t base = (uintptr_t)gpmm_host_addr(area->host);
+	uint64_t size = gpmm_host_size(area->host);
+	uint64_t offset = area->hva ? (uintptr_t)area->hva - base : 0;
+
+	return offset < size && area->size <= size - offset;
+}
+
+/* Check what the embedder wants mapped, and make an item of it. */
+static int area_to_item(const struct gpmm_set *set,
+			const struct gpmm_area *area, struct item *item)
+{
+	uint64_t link = (uintptr_t)area->owner;
+	struct span span;
+
+	if (to_granules(set, area->start, area->size, &span) ||
+	    area->reserved)
+		return -EINVAL;
+	*item = (struct item){
+		.first = span.first,
+		.last = span.last,
+		.host = area->host,
+		.backend = area->backend ? area->backend : set->backend,
+		.flags = area->flags,
+	};
+	if (!gpmm__backend_is_valid(item->backend))
+		return -EINVAL;
+	if (area->host) {
+		if (!has_host_range(area))
+			return -EINVAL;
+		link = (uintptr_t)(area->hva ? area->hva :
+				   gpmm_host_addr(area->host));
+		link -= area->start;
+	}
+	item->link = link;
+	return 0;
+}
+
+int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
+		 unsigned int how)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct item item;
+	int ret;
+
+	if (how & ~GPMM_MAP_REPLACE)
+		return -EINVAL;
+	ret = area_to_item(txn->set, area, &item);
+	if (ret)
+		return ret;
+	if (touches_poison(txn->set, (struct span){ item.first, item.last }))
+		return -EIO;
+	ret = gpmm__plan_map(&txn->plan, &item, how & GPMM_MAP_REPLACE);
+	return settle(txn, mark, ret);
+}
+
+static int unmap_granules(struct gpmm_txn *txn, struct span span)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+
+	if (touches_poison(txn->set, span))
+		return -EIO;
+	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, span));
+}
+
+int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
+{
+	struct span span;
+	int ret;
+
+	if (!size)
+		return 0;
+	ret = to_granules(txn->set, start, size, &span);
+	return ret ? ret : unmap_granules(txn, span);
+}
+
+int gpmm_txn_clear(struct gpmm_txn *txn)
+{
+	return unmap_granules(txn,
+			      (struct span){ 0, top_granule(txn->set) });
+}
+
+int gpmm_txn_protect(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size,
+		     gpmm_protect_fn *update, void *arg)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct span span;
+	int ret;
+
+	if (!size)
+		return 0;
+	ret = update ? to_granules(txn->set, start, size, &span) : -EINVAL;
+	if (ret)
+		return ret;
+	if (touches_poison(txn->set, span))
+		return -EIO;
+	ret = gpmm__plan_protect(&txn->plan, span, update, arg);
+	return settle(txn, mark, ret);
+}
+
+int gpmm_txn_split(struct gpmm_txn *txn, gpmm_gpa_t at)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	uint64_t granule = at >> txn->set->shift;
+
+	if (!is_aligned(at, UINT64_C(1) << txn->set->shift))
+		return -EINVAL;
+	return settle(txn, mark, gpmm__plan_split(&txn->plan, granule));
+}
+
+int gpmm_txn_merge(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct span span;
+	int ret;
+
+	if (!size)
+		return 0;
+	ret = to_granules(txn->set, start, size, &span);
+	if (ret)
+		return ret;
+	return settle(txn, mark, gpmm__plan_merge(&txn->plan, span));
+}
+
+/* The area that a shrink is about, and how much of it goes. */
+static int find_excess(const struct gpmm_txn *txn, gpmm_gpa_t addr,
+		       uint64_t size, struct gpmm_area *area, uint64_t *excess)
+{
+	if (!gpmm_view_find(gpmm_txn_view(txn), addr, area))
+		return -ENOENT;
+	if (!size || size > area->size)
+		return -EINVAL;
+	*excess = area->size - size;
+	return 0;
+}
+
+int gpmm_txn_shrink_left(struct gpmm_txn *txn, gpmm_gpa_t addr, uint64_t size)
+{
+	struct gpmm_area area;
+	uint64_t excess;
+	int ret = find_excess(txn, addr, size, &area, &excess);
+
+	return ret ? ret : gpmm_txn_unmap(txn, area.start, excess);
+}
+
+int gpmm_txn_shrink_right(struct gpmm_txn *txn, gpmm_gpa_t addr,
+			  uint64_t size)
+{
+	struct gpmm_area area;
+	uint64_t excess;
+	int ret = find_excess(txn, addr, size, &area, &excess);
+
+	return ret ? ret : gpmm_txn_unmap(txn, area.start + size, excess);
+}
+
+struct gpmm_view gpmm_txn_view(const struct gpmm_txn *txn)
+{
+	return (struct gpmm_view){ txn->set, txn->tree.root };
+}
+
+/* ---------------------------------------------------------- begin and end --- */
+
+int gpmm__set_lock(struct gpmm_set *set)
+{
+	if (rcu_inside(set->flavor))
+		return -EDEADLK;
+	return lock_acquire(&set->lock);
+}
+
+int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
+{
+	struct gpmm_txn *txn = &set->txn;
+	int ret = gpmm__set_lock(set);
+
+	if (ret)
+		return ret;
+	txn->tree.root = set->root;
+	txn->tree.stamp = ++set->stamp;
+	txn->plan.root = set->root;
+	txn->areas = set->areas;
+	*txn_out = txn;
+	return 0;
+}
+
+/* Forget the transaction; the lock is still held. */
+static void reset(struct gpmm_txn *txn)
+{
+	txn->taken.len = 0;
+	txn->tree.out.len = 0;
+	txn->tree.retired = (struct node_lists){ 0 };
+	gpmm__plan_reset(&txn->plan);
+}
+
+/*
+ * Give back what the transaction took. References go without the lock: a
+ * release callback may come to want it.
+ */
+static void drop(struct gpmm_txn *txn)
+{
+	struct gpmm_set *set = txn->set;
+	typeof(txn->taken) taken = { 0 };
+
+	gpmm__btree_drop(&txn->tree);
+	if (txn->taken.len) {
+		taken = txn->taken;
+		memset(&txn->taken, 0, sizeof(txn->taken));
+	}
+	reset(txn);
+	lock_release(&set->lock);
+	while (taken.len)
+		gpmm_host_put(taken.v[--taken.len]);
+	vec_free(&taken);
+}
+
+void gpmm_txn_abort(struct gpmm_txn *txn)
+{
+	drop(txn);
+}
+
+/* Hand over to limbo what readers may still be looking at. */
+static void retire(struct gpmm_txn *txn)
+{
+	struct gpmm_set *set = txn->set;
+	struct limbo *limbo = &set->limbo;
+
+	for (size_t i = 0; i < txn->plan.dropped.len; i++)
+		vec_push(&limbo->open.hosts, txn->plan.dropped.v[i]);
+	gpmm__node_lists_join(&limbo->open.nodes, &txn->tree.retired);
+}
+
+/*
+ * Readers see all of it from the store of root on; they read it in
+ * gpmm_set_view_rcu(). The generation goes after it, so that whoever reads the
+ * new generation finds the new root.
+ */
+static void publish(struct gpmm_txn *txn)
+{
+	struct gpmm_set *set = txn->set;
+
+	rcu_publish(&set->root, root_node(txn->tree.root) ?
+		    txn->tree.root : 0);
+	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
+	__atomic_store_n(&set->generation, set->generation + 1,
+			 __ATOMIC_RELEASE);
+}
+
+/* Keep the edits that could not be undone. There is room, see prepare(). */
+static void keep_poison(struct gpmm_txn *txn, size_t stuck)
+{
+	struct gpmm_set *set = txn->set;
+
+	if (!set->poisoned.len) {
+		typeof(txn->plan.edits) edits = txn->plan.edits;
+
+		vec_free(&set->poisoned);
+		memcpy(&set->poisoned, &edits, sizeof(edits));
+		set->poisoned.len = stuck;
+		memset(&txn->plan.edits, 0, sizeof(txn->plan.edits));
+		return;
+	}
+	for (size_t i = 0; i < stuck; i++)
+		vec_push(&set->poisoned, txn->plan.edits.v[i]);
+}
+
+/* Make sure that failing cannot fail. */
+static int prepare(struct gpmm_txn *txn)
+{
+	struct gpmm_set *set = txn->set;
+	int ret = 0;
+
+	txn->tell.edits = txn->plan.edits.v;
+	txn->tell.n = txn->plan.edits.len;
+	if (set->poisoned.len)
+		ret = vec_reserve(&set->poisoned, txn->tell.n);
+	return ret ? ret : gpmm__tell_prepare(&txn->tell);
+}
+
+/* Tell the backends, and remember what they could not undo. */
+static int tell(struct gpmm_txn *txn)
+{
+	size_t stuck = 0;
+	int ret = prepare(txn);
+
+	if (!ret)
+		ret = gpmm__tell(&txn->tell, &stuck);
+	if (stuck)
+		keep_poison(txn, stuck);
+	return ret;
+}
+
+/* Let go of the lock; see to limbo. */
+static void finish(struct gpmm_set *set)
+{
+	bool full = gpmm__limbo_is_full(set);
+	bool wake = !full && gpmm__limbo_wants_worker(&set->limbo);
+
+	set->stalls += full;
+	lock_release(&set->lock);
+	if (full)
+		gpmm__set_reclaim(set);
+	else if (wake)
+		gpmm__worker_add(&set->limbo.work);
+}
+
+static bool is_idle(const struct gpmm_txn *txn)
+{
+	return txn->tree.root == txn->set->root && !txn->plan.edits.len;
+}
+
+int gpmm_txn_commit(struct gpmm_txn *txn)
+{
+	int ret = rcu_inside(txn->set->flavor) ? -EDEADLK : 0;
+
+	if (!ret && !is_idle(txn))
+		ret = tell(txn);
+	if (ret || is_idle(txn)) {
+		drop(txn);
+		return ret;
+	}
+	publish(txn);
+	gpmm__tell_published(&txn->tell);
+	retire(txn);
+	reset(txn);
+	finish(txn->set);
+	return 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "util/worker.h"
+
+#ifdef GPMM_DOUBLE
+
+int gpmm__worker_get(void)
+{
+	return 0;
+}
+
+void gpmm__worker_put(void)
+{
+}
+
+void gpmm__worker_add(struct work *work)
+{
+	work->run(work);
+}
+
+void gpmm__worker_cancel(struct work *work)
+{
+	(void)work;
+}
+
+#else
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#define LINGER_NS	10000000
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;	/* work came, or the thread is to stop */
+	pthread_cond_t idle;	/* a piece of work has run */
+	pthread_t thread;
+	unsigned int users;
+	bool stop;
+	struct work *queue;
+	struct work *running;
+} worker = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.wake = PTHREAD_COND_INITIALIZER,
+	.idle = PTHREAD_COND_INITIALIZER,
+};
+
+/* Starting and stopping; the thread itself takes worker.lock only. */
+static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
+
+/* Context: worker.lock held. */
+static void linger_locked(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += LINGER_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	while (!worker.stop &&
+	       !pthread_cond_timedwait(&worker.wake, &worker.lock, &until))
+		;
+}
+
+/* Context: worker.lock held; released while the work runs. */
+static void run_all_locked(void)
+{
+	while (worker.queue) {
+		struct work *work = worker.queue;
+
+		worker.queue = work->next;
+		worker.running = work;
+		pthread_mutex_unlock(&worker.lock);
+		work->run(work);
+		pthread_mutex_lock(&worker.lock);
+		worker.running = NULL;
+		pthread_cond_broadcast(&worker.idle);
+	}
+}
+
+static void *work_on(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&worker.lock);
+	while (!worker.stop) {
+		if (!worker.queue) {
+			pthread_cond_wait(&worker.wake, &worker.lock);
+			continue;
+		}
+		linger_locked();
+		run_all_locked();
+	}
+	pthread_mutex_unlock(&worker.lock);
+	return NULL;
+}
+
+/* The embedder's signals are not for this thread. */
+static int start_thread(void)
+{
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&worker.thread, NULL, work_on, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -ret;
+}
+
+int gpmm__worker_get(void)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&life);
+	if (!worker.users)
+		ret = start_thread();
+	if (!ret)
+		worker.users++;
+	pthread_mutex_unlock(&life);
+	return ret;
+}
+
+static void stop_thread(void)
+{
+	pthread_mutex_lock(&worker.lock);
+	worker.stop = true;
+	pthread_cond_broadcast(&worker.wake);
+	pthread_mutex_unlock(&worker.lock);
+	pthread_join(worker.thread, NULL);
+	worker.stop = false;
+}
+
+void gpmm__worker_put(void)
+{
+	pthread_mutex_lock(&life);
+	if (!--worker.users)
+		stop_thread();
+	pthread_mutex_unlock(&life);
+}
+
+void gpmm__worker_add(struct work *work)
+{
+	pthread_mutex_lock(&worker.lock);
+	work->next = worker.queue;
+	worker.queue = work;
+	pthread_cond_signal(&worker.wake);
+	pthread_mutex_unlock(&worker.lock);
+}
+
+void gpmm__worker_cancel(struct work *work)
+{
+	pthread_mutex_lock(&worker.lock);
+	for (struct work **at = &worker.queue; *at; at = &(*at)->next) {
+		if (*at == work) {
+			*at = work->next;
+			break;
+		}
+	}
+	while (worker.running == work)
+		pthread_cond_wait(&worker.idle, &worker.lock);
+	pthread_mutex_unlock(&worker.lock);
+}
+
+#endif

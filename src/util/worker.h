@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One thread for the process that does what may wait: it lingers a few
+ * milliseconds over each piece of work, so that what piles up meanwhile is
+ * done in one go. In the double build there is no thread, and work is done
+ * where it is handed in.
+ */
+#ifndef GPMM_UTIL_WORKER_H
+#define GPMM_UTIL_WORKER_H
+
+#include <stdbool.h>
+
+struct work {
+	struct work *next;
+	void (*run)(struct work *work);
+};
+
+/* Start the thread, or count one more user. Return: 0 or -errno. */
+int gpmm__worker_get(void);
+
+/* One user less; the last stops the thread. Its work is cancelled before. */
+void gpmm__worker_put(void);
+
+/* Have @work run soon. It is not handed in twice before it ran. */
+void gpmm__worker_add(struct work *work);
+
+/* On return @work neither is handed in nor runs. */
+void gpmm__worker_cancel(struct work *work);
+
+#endif
