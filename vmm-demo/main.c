@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vmm-demo: a virtual machine monitor in a few hundred lines, and the first
+ * program that embeds gpmm. Start reading here.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "device.h"
+#include "guest.h"
+#include "machine.h"
+#include "observer.h"
+#include "options.h"
+#include "report.h"
+#include "say.h"
+#include "vcpu.h"
+#include "watchdog.h"
+
+static void log_line(void *arg, enum gpmm_log_level level, const char *message)
+{
+	const struct options *options = arg;
+
+	if (level < GPMM_LOG_DEBUG || options->verbose)
+		fprintf(stderr, "gpmm   %s\n", message);
+}
+
+static enum outcome run(struct machine *machine, struct accesses *accesses,
+			struct observer *observer, const bool *done)
+{
+	struct vcpu vcpu;
+	enum outcome outcome;
+
+	vcpu_create(&vcpu, machine);
+	observer_start(observer, machine);
+	watchdog_start(vcpu.run, machine->options->timeout);
+	outcome = vcpu_run(&vcpu, accesses, done);
+	watchdog_stop();
+	observer_stop(observer);
+	vcpu_destroy(&vcpu);
+	say_guest_rest();
+	return outcome;
+}
+
+static bool demonstrate(const struct options *options)
+{
+	struct machine machine;
+	struct device device = { .machine = &machine };
+	struct accesses accesses = { .machine = &machine };
+	struct observer observer;
+	enum outcome outcome;
+	bool pass;
+
+	machine_create(&machine, options, &device);
+	say("gpmm %s on %s: a machine with %s of RAM at 0 and %s at %#" PRIx64,
+	    gpmm_version(), options->kvm_path, pretty(options->low_size),
+	    pretty(options->high_size), (uint64_t)HIGH_BASE);
+	if (options->verbose)
+		report_map(&machine);
+	outcome = run(&machine, &accesses, &observer, &device.done);
+	puts("\nMemory map");
+	report_map(&machine);
+	puts("\nExits by kind");
+	report_accesses(&accesses);
+	printf("\nMeanwhile another thread read %" PRIu64
+	       " snapshots of the map: %" PRIu64 " not whole\n\n",
+	       observer.snapshots, observer.torn);
+	pass = report_verdict(outcome, &accesses, &device, &observer);
+	machine_destroy(&machine);
+	return pass;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	bool pass;
+
+	/* For messages: libtool runs uninstalled programs as lt-vmm-demo. */
+	argv[0] = program_invocation_short_name = "vmm-demo";
+	options_parse(&options, argc, argv);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	gpmm_log_set(log_line, &options);
+	gpmm_thread_register();
+	pass = demonstrate(&options);
+	gpmm_thread_unregister();
+	return pass ? EXIT_PASS : EXIT_FAIL;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vcpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "say.h"
+#include "watchdog.h"
+
+#define CR0_64BIT	0x80050033	/* paging, protection, write protect */
+#define CR4_PAE		0x20
+#define EFER_64BIT	0xd01		/* long mode, no-execute, syscall */
+#define RFLAGS_IOPL3	0x3202		/* CPL 3 may use ports */
+#define CPUID_ENTRIES	256
+
+/* All that KVM can offer: without it KVM assumes a CPU of long ago. */
+static void set_cpuid(const struct machine *machine, int vcpu_fd)
+{
+	struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) +
+				  CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+
+	if (!cpuid)
+		cannot(ENOMEM, "no memory");
+	cpuid->nent = CPUID_ENTRIES;
+	if (ioctl(machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) ||
+	    ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid))
+		cannot(errno, "KVM describes no CPU");
+	free(cpuid);
+}
+
+static void set_sregs(int vcpu_fd)
+{
+	struct kvm_segment code = {
+		.limit = 0xffffffff,
+		.selector = 0x33,
+		.type = 11,
+		.present = 1,
+		.dpl = 3,
+		.s = 1,
+		.l = 1,
+		.g = 1,
+	};
+	struct kvm_segment data = {
+		.limit = 0xffffffff,
+		.selector = 0x2b,
+		.type = 3,
+		.present = 1,
+		.dpl = 3,
+		.db = 1,
+		.s = 1,
+		.g = 1,
+	};
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs))
+		cannot(errno, "KVM shows no registers");
+	sregs.cs = code;
+	sregs.ss = sregs.ds = sregs.es = data;
+	sregs.tr = (struct kvm_segment){ .limit = 0x67,
+					 .type = 11,
+					 .present = 1 };
+	sregs.ldt = (struct kvm_segment){ .unusable = 1 };
+	sregs.cr0 = CR0_64BIT;
+	sregs.cr3 = PAGE_TABLES;
+	sregs.cr4 = CR4_PAE;
+	sregs.efer = EFER_64BIT;
+	if (ioctl(vcpu_fd, KVM_SET_SREGS, &sregs))
+		cannot(errno, "KVM refuses 64-bit mode");
+}
+
+static void set_regs(int vcpu_fd)
+{
+	struct kvm_regs regs = {
+		.rip = ROM_BASE,
+		.rsp = STACK_TOP,
+		.rflags = RFLAGS_IOPL3,
+	};
+
+	if (ioctl(vcpu_fd, KVM_SET_REGS, &regs))
+		cannot(errno, "KVM refuses the registers");
+}
+
+void vcpu_create(struct vcpu *vcpu, const struct machine *machine)
+{
+	int size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, 0);
+	if (size < 0 || vcpu->fd < 0)
+		cannot(errno, "KVM makes no virtual CPU");
+	vcpu->run_size = size;
+	vcpu->run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED)
+		cannot(errno, "KVM does not share its virtual CPU");
+	set_cpuid(machine, vcpu->fd);
+	set_sregs(vcpu->fd);
+	set_regs(vcpu->fd);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	munmap(vcpu->run, vcpu->run_size);
+	close(vcpu->fd);
+}
+
+static void say_where(const struct vcpu *vcpu, const char *what,
+		      uint32_t detail)
+{
+	struct kvm_regs regs = { 0 };
+
+	ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+	say("the guest died at %#jx: %s, code %u", (uintmax_t)regs.rip, what,
+	    detail);
+}
+
+/* Return: whether the guest may go on. */
+static bool handle_exit(struct vcpu *vcpu, struct accesses *accesses)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		access_port(accesses, run->io.port,
+			    (uint8_t *)run + run->io.data_offset, run->io.size,
+			    run->io.count, run->io.direction == KVM_EXIT_IO_OUT);
+		return true;
+	case KVM_EXIT_MMIO:
+		access_memory(accesses, run->mmio.phys_addr, run->mmio.data,
+			      run->mmio.len, run->mmio.is_write);
+		return !accesses->count[ACCESS_BROKEN];
+	case KVM_EXIT_SHUTDOWN:
+		say_where(vcpu, "a fault that it cannot take",
+			  run->exit_reason);
+		return false;
+	case KVM_EXIT_INTERNAL_ERROR:
+		say_where(vcpu, "KVM cannot emulate the instruction",
+			  run->internal.suberror);
+		return false;
+	default:
+		say_where(vcpu, "an exit of another kind", run->exit_reason);
+		return false;
+	}
+}
+
+enum outcome vcpu_run(struct vcpu *vcpu, struct accesses *accesses,
+		      const bool *done)
+{
+	while (!*done) {
+		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
+			watchdog_pat();
+			if (!handle_exit(vcpu, accesses))
+				return OUTCOME_DIED;
+		} else if (errno != EINTR) {
+			say_where(vcpu, strerror(errno), errno);
+			return OUTCOME_DIED;
+		} else if (vcpu->run->immediate_exit) {
+			return OUTCOME_HUNG;
+		}
+	}
+	return OUTCOME_DONE;
+}
