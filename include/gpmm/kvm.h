@@ -41,7 +41,8 @@ struct gpmm_kvm_options {
  * those after it: none for what it mapped and unmapped again, one for memory
  * that moved to another guest address or whose dirty log was switched. A slot
  * whose size, host address or read-only bit changes is deleted and made anew:
- * KVM has no atomic way, and a vCPU that looks meanwhile sees a hole.
+ * KVM has no atomic way, and a vCPU that looks meanwhile sees a hole, unless
+ * it runs behind the gate (gpmm_kvm_vcpu_create()).
  *
  * Where an ioctl fails those before it are undone, and the commit returns its
  * error: -ENOSPC where slots run out, -EEXIST where a slot of the embedder's
@@ -74,11 +75,98 @@ void gpmm_kvm_destroy(struct gpmm_backend *backend);
  */
 int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve);
 
+/* ---------------------------------------------------------------- gate --- */
+
+/*
+ * The gate keeps vCPUs out of KVM_RUN while a transaction deletes slots and
+ * makes others over the same addresses, and until the set's readers see the
+ * outcome. Other transactions do not close it. vCPUs that were not told to
+ * the backend see the hole.
+ *
+ *	for (;;) {
+ *		ret = gpmm_kvm_run(vcpu, vcpu_fd);
+ *		if (ret == -EINTR) ... see to what else is to be done ...
+ *
+ * A writer waits only for threads that are in KVM_RUN, or between enter and
+ * leave where these are used, never for one that waits at the gate or does
+ * anything else: a vCPU's thread may itself change the set.
+ */
+struct gpmm_kvm_vcpu;
+
+/* How to bring a vCPU out of KVM_RUN: @kick, or else one or both of these. */
+struct gpmm_kvm_vcpu_options {
+	/* &kvm_run->immediate_exit: set before the signal is sent. */
+	uint8_t *immediate_exit;
+	/* Sent to the thread inside; it needs a handler, which may be empty. */
+	int signal;
+	/*
+	 * Makes KVM_RUN return, also where it is just about to be entered.
+	 * Context: callback, with the set's lock held; it must not block.
+	 */
+	void (*kick)(void *arg);
+	void *arg;
+};
+
+/*
+ * gpmm_kvm_vcpu_create - let a vCPU run behind the backend's gate
+ * @backend: from gpmm_kvm_create()
+ * @vcpu: receives it
+ *
+ * Context: any.
+ * Owns: borrows what @options points to until destroyed; the caller owns
+ * *@vcpu, which the backend outlives.
+ * Return: 0; -EINVAL where no way to kick is given; -ENOMEM.
+ */
+int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
+			 const struct gpmm_kvm_vcpu_options *options,
+			 struct gpmm_kvm_vcpu **vcpu);
+
+/* Context: any; its thread is not inside. NULL is ignored. */
+void gpmm_kvm_vcpu_destroy(struct gpmm_kvm_vcpu *vcpu);
+
+/*
+ * gpmm_kvm_run - KVM_RUN behind the gate
+ * @vcpu_fd: from KVM_CREATE_VCPU
+ *
+ * -EINTR says that the gate, a signal or immediate_exit ended it: call it
+ * again. An embedder's own use of immediate_exit needs a flag of its own
+ * beside it, set before immediate_exit and looked at after each return, as
+ * the gate clears immediate_exit where it has kicked.
+ *
+ * Context: not-reader, by one thread at a time for each vCPU.
+ * Return: 0 with an exit in kvm_run, or KVM_RUN's -errno.
+ */
+int gpmm_kvm_run(struct gpmm_kvm_vcpu *vcpu, int vcpu_fd);
+
+/*
+ * gpmm_kvm_enter, gpmm_kvm_leave - the gate around a KVM_RUN of one's own
+ *
+ * Between the two belong ioctls of the vCPU and nothing that may wait for the
+ * set: its writer may be waiting for the leave. Other vCPU ioctls that access
+ * guest memory may run between them too. Entering an open gate writes a cache
+ * line of the vCPU's own and no shared one.
+ *
+ * Context: not-reader; the same thread leaves.
+ */
+void gpmm_kvm_enter(struct gpmm_kvm_vcpu *vcpu);
+void gpmm_kvm_leave(struct gpmm_kvm_vcpu *vcpu);
+
+/* How long guests were held, from the closing of the gate to its opening. */
+struct gpmm_kvm_stalls {
+	uint64_t count;
+	uint64_t total_ns;
+	uint64_t max_ns;
+	uint64_t kicks;		/* vCPUs brought out of KVM_RUN */
+};
+
+/* ------------------------------------------------------------- figures --- */
+
 struct gpmm_kvm_stats {
 	unsigned int slots;	/* in use */
 	unsigned int slots_max;	/* that the backend may use, reserve included */
 	uint64_t ioctls;	/* made so far, failed ones included */
 	uint64_t commits;	/* transactions that succeeded */
+	struct gpmm_kvm_stalls stalls;
 };
 
 /* Context: writer. */

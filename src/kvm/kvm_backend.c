@@ -2,6 +2,7 @@
 #include "kvm/kvm_backend.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
@@ -96,13 +97,25 @@ static int kvm_begin(struct gpmm_backend *be)
 	return ret;
 }
 
+static int apply(struct kvm_backend *kvm)
+{
+	int ret = gpmm__kvm_txn_plan(&kvm->txn);
+
+	if (ret)
+		return ret;
+	if (kvm->txn.exchange.hole)
+		gpmm__gate_close(&kvm->gate);
+	ret = gpmm__slots_apply(&kvm->slots);
+	if (ret)
+		gpmm__gate_open(&kvm->gate);
+	return ret;
+}
+
 static int kvm_commit(struct gpmm_backend *be)
 {
 	struct kvm_backend *kvm = to_kvm(be);
-	int ret = gpmm__kvm_txn_plan(&kvm->txn);
+	int ret = apply(kvm);
 
-	if (!ret)
-		ret = gpmm__slots_apply(&kvm->slots);
 	if (ret) {
 		gpmm__kvm_txn_drop(&kvm->txn);
 	} else {
@@ -111,6 +124,11 @@ static int kvm_commit(struct gpmm_backend *be)
 	}
 	lock_release(&kvm->lock);
 	return ret;
+}
+
+static void kvm_published(struct gpmm_backend *be)
+{
+	gpmm__gate_open(&to_kvm(be)->gate);
 }
 
 static void kvm_abort(struct gpmm_backend *be)
@@ -130,6 +148,7 @@ static const struct gpmm_backend_ops kvm_ops = {
 	.begin = kvm_begin,
 	.commit = kvm_commit,
 	.abort = kvm_abort,
+	.published = kvm_published,
 };
 
 /* ---------------------------------------------------------------- life --- */
@@ -152,6 +171,18 @@ static int slot_budget(struct kvm_sys *sys,
 	return options->reserve < *count ? 0 : -EINVAL;
 }
 
+static int init_rooms(struct kvm_backend *kvm, uint32_t first, uint32_t count)
+{
+	int ret = gpmm__gate_init(&kvm->gate);
+
+	if (ret)
+		return ret;
+	ret = gpmm__slots_init(&kvm->slots, &kvm->sys, first, count);
+	if (ret)
+		gpmm__gate_fini(&kvm->gate);
+	return ret;
+}
+
 static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 		const struct gpmm_kvm_options *options)
 {
@@ -166,8 +197,7 @@ static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 		ret = lock_init(&kvm->lock);
 	if (ret)
 		return ret;
-	ret = gpmm__slots_init(&kvm->slots, &kvm->sys, options->first_slot,
-			       count);
+	ret = init_rooms(kvm, options->first_slot, count);
 	if (ret) {
 		lock_fini(&kvm->lock);
 		return ret;
@@ -184,11 +214,13 @@ int gpmm__kvm_create_on(const struct kvm_sys *sys,
 			struct gpmm_backend **backend)
 {
 	static const struct gpmm_kvm_options defaults;
-	struct kvm_backend *kvm = gpmm__zalloc(sizeof(*kvm));
+	struct kvm_backend *kvm;
 	int ret;
 
+	kvm = gpmm__alloc_aligned(_Alignof(struct kvm_backend), sizeof(*kvm));
 	if (!kvm)
 		return -ENOMEM;
+	memset(kvm, 0, sizeof(*kvm));
 	ret = init(kvm, sys, options ? options : &defaults);
 	if (ret) {
 		gpmm__free(kvm);
@@ -218,6 +250,7 @@ void gpmm_kvm_destroy(struct gpmm_backend *backend)
 	kvm = to_kvm(backend);
 	gpmm__slots_fini(&kvm->slots);
 	gpmm__kvm_txn_fini(&kvm->txn);
+	gpmm__gate_fini(&kvm->gate);
 	lock_fini(&kvm->lock);
 	gpmm__free(kvm);
 }
@@ -249,6 +282,7 @@ void gpmm_kvm_get_stats(struct gpmm_backend *backend,
 		.ioctls = kvm->sys.calls,
 		.commits = kvm->commits,
 	};
+	gpmm__gate_get_stalls(&kvm->gate, &stats->stalls);
 	if (!ret)
 		lock_release(&kvm->lock);
 }

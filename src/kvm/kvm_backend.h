@@ -6,12 +6,14 @@
 
 #include <gpmm/kvm.h>
 
+#include "kvm/gate.h"
 #include "kvm/kvm_sys.h"
 #include "kvm/kvm_txn.h"
 #include "kvm/slots.h"
 #include "util/lock.h"
 
 struct kvm_backend {
+	struct gate gate;
 	struct gpmm_backend backend;
 	struct kvm_sys sys;
 	struct lock lock;	/* held from begin to commit or abort */

@@ -111,3 +111,8 @@ int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
 		  "kvm: SET_USER_MEMORY_REGION2 refused, going on without");
 	return 0;
 }
+
+int gpmm__kvm_run(struct kvm_sys *sys, int vcpu_fd)
+{
+	return sys->ops->ioctl(sys->ctx, vcpu_fd, KVM_RUN, 0);
+}

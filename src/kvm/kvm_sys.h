@@ -63,4 +63,7 @@ int gpmm__kvm_sys_probe(struct kvm_sys *sys);
 int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
 			 const struct kvm_region *region);
 
+/* KVM_RUN on a vCPU's descriptor; not counted. */
+int gpmm__kvm_run(struct kvm_sys *sys, int vcpu_fd);
+
 #endif

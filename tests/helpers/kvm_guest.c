@@ -15,7 +15,7 @@
 #define SIZE (KVM_GUEST_PAGES * PAGE)
 
 /* Pages of the rig's own memory. */
-enum { PML4, PDPT, PD, TSS = PD + 8, CODE, STACK };
+enum { PML4, PDPT, PD, TSS = PD + 8, CODE, STACK, SCRATCH };
 
 static uint64_t gpa_of(unsigned int page)
 {
@@ -215,12 +215,11 @@ static void read_mmio(const struct kvm_run *run, struct kvm_guest_result *to)
 		to->exit = KVM_GUEST_MMIO_WRITE;
 }
 
-struct kvm_guest_result kvm_guest_run(struct kvm_guest_vcpu *vcpu)
+struct kvm_guest_result kvm_guest_exit(struct kvm_guest_vcpu *vcpu, int ret)
 {
 	struct kvm_guest_result result = { .exit = KVM_GUEST_OTHER };
 
-	if (ioctl(vcpu->fd, KVM_RUN, 0))
-		result.error = -errno;
+	result.error = ret;
 	result.reason = vcpu->run->exit_reason;
 	if (result.error)
 		return result;
@@ -229,6 +228,16 @@ struct kvm_guest_result kvm_guest_run(struct kvm_guest_vcpu *vcpu)
 	if (result.reason == KVM_EXIT_MMIO)
 		read_mmio(vcpu->run, &result);
 	return result;
+}
+
+struct kvm_guest_result kvm_guest_run(struct kvm_guest_vcpu *vcpu)
+{
+	return kvm_guest_exit(vcpu, ioctl(vcpu->fd, KVM_RUN, 0) ? -errno : 0);
+}
+
+uint64_t *kvm_guest_scratch(struct kvm_guest *guest)
+{
+	return (uint64_t *)(guest->memory + SCRATCH * PAGE);
 }
 
 struct kvm_guest_result kvm_guest_call(struct kvm_guest_vcpu *vcpu,

@@ -18,6 +18,8 @@
 #define KVM_GUEST_PAGES 16
 /* Never memory: the guest's store there ends a call. */
 #define KVM_GUEST_DOORBELL UINT64_C(0x1f0000000)
+/* A page of the rig's slot that the guest may count in. */
+#define KVM_GUEST_SCRATCH (KVM_GUEST_GPA + UINT64_C(13) * 4096)
 #define KVM_GUEST_VCPUS 4
 
 struct kvm_guest_vcpu {
@@ -40,6 +42,7 @@ enum kvm_guest_routine {
 	KVM_GUEST_STORE,	/* [rdi] = rax, result = [rdi] */
 	KVM_GUEST_TOUCH,	/* [rdi] of each of rcx pages = rax */
 	KVM_GUEST_WATCH,	/* see kvm_guest_code.c */
+	KVM_GUEST_READER,
 	KVM_GUEST_WRITER,
 	KVM_GUEST_ROUTINES
 };
@@ -66,6 +69,8 @@ struct kvm_guest_result {
 
 /* Return: NULL, or why it cannot be had here. */
 const char *kvm_guest_init(struct kvm_guest *guest, unsigned int nr_vcpus);
+/* The host's view of the scratch page. */
+uint64_t *kvm_guest_scratch(struct kvm_guest *guest);
 void kvm_guest_fini(struct kvm_guest *guest);
 
 /* The same in two steps: what needs a VM without vCPUs goes between them. */
@@ -79,6 +84,9 @@ void kvm_guest_prepare(struct kvm_guest_vcpu *vcpu,
 
 /* KVM_RUN once. -EINTR is a result like others. */
 struct kvm_guest_result kvm_guest_run(struct kvm_guest_vcpu *vcpu);
+
+/* What a KVM_RUN of the caller's own ended with; @ret: 0 or -errno. */
+struct kvm_guest_result kvm_guest_exit(struct kvm_guest_vcpu *vcpu, int ret);
 
 /* Prepare and run until something other than a signal ends it. */
 struct kvm_guest_result kvm_guest_call(struct kvm_guest_vcpu *vcpu,

@@ -11,6 +11,7 @@ extern const uint8_t kvm_guest_code_load[];
 extern const uint8_t kvm_guest_code_store[];
 extern const uint8_t kvm_guest_code_touch[];
 extern const uint8_t kvm_guest_code_watch[];
+extern const uint8_t kvm_guest_code_reader[];
 extern const uint8_t kvm_guest_code_writer[];
 
 extern const uint8_t *const kvm_guest_routines[KVM_GUEST_ROUTINES];

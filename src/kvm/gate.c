@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/gate.h"
+
+#include <signal.h>
+#include <time.h>
+
+/* A kick that came between a check and KVM_RUN may be lost: try again. */
+#define KICK_AGAIN_NS 5000000L
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* ------------------------------------------------------------------ life --- */
+
+static int init_conds(struct gate *gate)
+{
+	pthread_condattr_t attr;
+	int ret = pthread_condattr_init(&attr);
+
+	if (ret)
+		return -ret;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	ret = pthread_cond_init(&gate->left, &attr);
+	if (!ret) {
+		ret = pthread_cond_init(&gate->opened, NULL);
+		if (ret)
+			pthread_cond_destroy(&gate->left);
+	}
+	pthread_condattr_destroy(&attr);
+	return -ret;
+}
+
+int gpmm__gate_init(struct gate *gate)
+{
+	int ret = -pthread_mutex_init(&gate->mutex, NULL);
+
+	if (ret)
+		return ret;
+	ret = init_conds(gate);
+	if (ret)
+		pthread_mutex_destroy(&gate->mutex);
+	return ret;
+}
+
+void gpmm__gate_fini(struct gate *gate)
+{
+	pthread_cond_destroy(&gate->opened);
+	pthread_cond_destroy(&gate->left);
+	pthread_mutex_destroy(&gate->mutex);
+}
+
+/* --------------------------------------------------------------- writers --- */
+
+static pthread_t thread_of(const struct gpmm_kvm_vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->thread, __ATOMIC_RELAXED);
+}
+
+static void kick(struct gpmm_kvm_vcpu *vcpu)
+{
+	const struct gpmm_kvm_vcpu_options *options = &vcpu->options;
+
+	if (options->kick) {
+		options->kick(options->arg);
+		return;
+	}
+	if (options->immediate_exit) {
+		gate_set(&vcpu->kicked, true);
+		__atomic_store_n(options->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	}
+	if (options->signal)
+		pthread_kill(thread_of(vcpu), options->signal);
+}
+
+/* Who is inside; the caller's own vCPU is not in KVM_RUN: it is here. */
+static bool holds_up(const struct gpmm_kvm_vcpu *vcpu)
+{
+	return gate_get(&vcpu->inside) &&
+	       !pthread_equal(thread_of(vcpu), pthread_self());
+}
+
+/* Kick all who are inside. Return: whether there was any. */
+static bool kick_all(struct gate *gate)
+{
+	struct gpmm_kvm_vcpu *vcpu;
+	bool any = false;
+
+	for (vcpu = gate->vcpus; vcpu; vcpu = vcpu->next) {
+		if (!holds_up(vcpu))
+			continue;
+		any = true;
+		kick(vcpu);
+		gate->stalls.kicks++;
+	}
+	return any;
+}
+
+static bool is_anyone_inside(const struct gate *gate)
+{
+	const struct gpmm_kvm_vcpu *vcpu;
+
+	for (vcpu = gate->vcpus; vcpu; vcpu = vcpu->next)
+		if (holds_up(vcpu))
+			return true;
+	return false;
+}
+
+/* Wait until all are out, or a kick may have been lost. */
+static void wait_for_leave(struct gate *gate)
+{
+	uint64_t until = now() + KICK_AGAIN_NS;
+	const struct timespec time = {
+		.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000,
+	};
+
+	while (is_anyone_inside(gate))
+		if (pthread_cond_timedwait(&gate->left, &gate->mutex, &time))
+			return;
+}
+
+void gpmm__gate_close(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	while (gate->closed && !pthread_equal(gate->closer, pthread_self()))
+		pthread_cond_wait(&gate->opened, &gate->mutex);
+	if (!gate->closed && gate->vcpus)
+		gate->closed_at = now();
+	gate->closer = pthread_self();
+	gate_set(&gate->closed, true);
+	while (kick_all(gate))
+		wait_for_leave(gate);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+static void count_stall(struct gate *gate)
+{
+	struct gpmm_kvm_stalls *stalls = &gate->stalls;
+	uint64_t held;
+
+	if (!gate->closed_at)
+		return;
+	held = now() - gate->closed_at;
+	gate->closed_at = 0;
+	stalls->count++;
+	stalls->total_ns += held;
+	if (held > stalls->max_ns)
+		stalls->max_ns = held;
+}
+
+void gpmm__gate_open(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	if (gate->closed && pthread_equal(gate->closer, pthread_self())) {
+		count_stall(gate);
+		gate_set(&gate->closed, false);
+		pthread_cond_broadcast(&gate->opened);
+	}
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+void gpmm__gate_get_stalls(struct gate *gate, struct gpmm_kvm_stalls *stalls)
+{
+	pthread_mutex_lock(&gate->mutex);
+	*stalls = gate->stalls;
+	pthread_mutex_unlock(&gate->mutex);
+}
