@@ -8,7 +8,7 @@ unsigned long gpmm__alloc_calls;
 
 bool gpmm__alloc_fails(void)
 {
-	gpmm__alloc_calls++;
+	__atomic_fetch_add(&gpmm__alloc_calls, 1, __ATOMIC_RELAXED);
 	if (gpmm__alloc_left < 0)
 		return false;
 	if (gpmm__alloc_left > 0) {
