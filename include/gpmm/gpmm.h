@@ -7,6 +7,7 @@
 #include <gpmm/backend.h>
 #include <gpmm/host.h>
 #include <gpmm/kvm.h>
+#include <gpmm/nested.h>
 #include <gpmm/pin.h>
 #include <gpmm/set.h>
 #include <gpmm/thread.h>

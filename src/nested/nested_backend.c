@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table as a set's backend. begin to commit is a transaction of the
+ * table; all that can fail does so in the calls between, where only frames
+ * are reserved.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include <gpmm/backend.h>
+
+#include "nested/table.h"
+
+static struct gpmm_nested *table(struct gpmm_backend *be)
+{
+	return be->ctx;
+}
+
+/* Contiguous runs of what is behind @area, one edit each. */
+static int map_host(struct gpmm_nested *t, const struct gpmm_area *area)
+{
+	uint64_t done = 0;
+	int ret = 0;
+
+	if (!t->ops.hpa)
+		return -EINVAL;
+	while (done < area->size && !ret) {
+		gpmm_gpa_t gpa = area->start + done;
+		uint64_t run = 0;
+		gpmm_hpa_t hpa;
+
+		ret = t->ops.hpa(t->ctx, area, gpa, &hpa, &run);
+		if (ret)
+			break;
+		if (run > area->size - done)
+			run = area->size - done;
+		ret = gpmm_nested_map(t, gpa, hpa, run,
+				      area->flags & ~GPMM_LAZY);
+		done += run;
+	}
+	return ret;
+}
+
+static int be_map(struct gpmm_backend *be, const struct gpmm_area *area)
+{
+	struct gpmm_nested *t = table(be);
+	size_t before = t->edit_count;
+	int ret;
+
+	if (area->flags & GPMM_MMIO)
+		return 0;
+	if (area->flags & GPMM_LAZY)
+		return gpmm_nested_map(t, area->start, 0, area->size,
+				       area->flags);
+	if (!area->host)
+		return 0;
+	ret = map_host(t, area);
+	/* What the runs before it reserved stays in the pool until the end. */
+	if (ret)
+		t->edit_count = before;
+	return ret;
+}
+
+static int be_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
+{
+	return gpmm_nested_unmap(table(be), area->start, area->size);
+}
+
+static int be_protect(struct gpmm_backend *be, const struct gpmm_area *area,
+		      uint32_t new_flags)
+{
+	return gpmm_nested_protect(table(be), area->start, area->size,
+				   new_flags);
+}
+
+static int be_begin(struct gpmm_backend *be)
+{
+	struct gpmm_nested *t = table(be);
+	int ret = gpmm_nested_begin(t);
+
+	if (ret || t->has_worker)
+		return ret;
+	ret = gpmm__worker_get();
+	t->has_worker = !ret;
+	if (ret)
+		gpmm_nested_abort(t);
+	return ret;
+}
+
+/* The set's lock is held: the wait for a grace period is another's. */
+static int be_commit(struct gpmm_backend *be)
+{
+	struct gpmm_nested *t = table(be);
+	bool drain;
+
+	gpmm__nested_end(t, true);
+	drain = t->limbo_len && !t->draining;
+	if (drain)
+		t->draining = true;
+	lock_release(&t->lock);
+	if (drain)
+		gpmm__worker_add(&t->drain);
+	return 0;
+}
+
+static void be_abort(struct gpmm_backend *be)
+{
+	gpmm_nested_abort(table(be));
+}
+
+static const struct gpmm_backend_ops backend_ops = {
+	.abi = GPMM_BACKEND_ABI,
+	.name = "nested",
+	.map = be_map,
+	.unmap = be_unmap,
+	.protect = be_protect,
+	.begin = be_begin,
+	.commit = be_commit,
+	.abort = be_abort,
+};
+
+static void drain(struct work *work)
+{
+	struct gpmm_nested *t = (struct gpmm_nested *)
+		((char *)work - offsetof(struct gpmm_nested, drain));
+
+	if (lock_acquire(&t->lock))
+		return;
+	t->draining = false;
+	lock_release(&t->lock);
+	gpmm_nested_drain(t);
+}
+
+void gpmm__nested_backend_fini(struct gpmm_nested *t)
+{
+	if (!t->has_worker)
+		return;
+	gpmm__worker_cancel(&t->drain);
+	gpmm__worker_put();
+}
+
+void gpmm__nested_backend_init(struct gpmm_nested *t)
+{
+	t->drain.run = drain;
+	t->backend = (struct gpmm_backend){
+		.ops = &backend_ops,
+		.ctx = t,
+		.granule = FRAME_SIZE,
+	};
+}
+
+struct gpmm_backend *gpmm_nested_backend(struct gpmm_nested *t)
+{
+	return &t->backend;
+}
