@@ -136,7 +136,7 @@ static void stop(struct runner *runner)
 	gpmm_kvm_vcpu_destroy(runner->gated);
 }
 
-/* --------------------------------------------------------------- changes --- */
+/* -------------------------------------------------------------- changes --- */
 
 static struct gpmm_area at(uint64_t page, uint64_t count, uint64_t host,
 			   uint32_t flags)
@@ -219,7 +219,7 @@ static void change(unsigned int step)
 	commit();
 }
 
-/* ----------------------------------------------------------------- setup --- */
+/* ---------------------------------------------------------------- setup --- */
 
 static void setup(void)
 {
@@ -264,7 +264,7 @@ static void let_guests_run(void)
 		sched_yield();
 }
 
-/* ----------------------------------------------------------------- tests --- */
+/* ---------------------------------------------------------------- tests --- */
 
 static void test_guests_behind_the_gate_see_no_hole(void)
 {
@@ -351,7 +351,7 @@ static void test_changes_without_a_hole_hold_nobody(void)
 	teardown();
 }
 
-/* ------------------------------------------------------------- deadlocks --- */
+/* ------------------------------------------------------------ deadlocks --- */
 
 /* What stands for the set's lock: both writers' threads run vCPUs too. */
 static struct lock writers;

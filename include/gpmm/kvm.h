@@ -159,6 +159,90 @@ struct gpmm_kvm_stalls {
 	uint64_t kicks;		/* vCPUs brought out of KVM_RUN */
 };
 
+/* --------------------------------------------------------------- exits --- */
+
+struct kvm_run;
+
+/* What a vCPU was about when KVM_RUN returned. */
+struct gpmm_kvm_access {
+	gpmm_gpa_t gpa;
+	uint64_t size;		/* bytes; 1 to 8 of an MMIO exit */
+	bool write;		/* MMIO exits only */
+	bool fault;		/* KVM_EXIT_MEMORY_FAULT, and not MMIO */
+	bool is_private;		/* a fault: the guest meant private memory */
+	void *data;		/* MMIO: what is written, or is to be read */
+};
+
+/*
+ * gpmm_kvm_decode - the memory access in an exit
+ * @ret: what KVM_RUN, or gpmm_kvm_run(), returned: 0 or -errno
+ *
+ * Knows KVM_EXIT_MMIO and, with -EFAULT or -EHWPOISON, KVM_EXIT_MEMORY_FAULT
+ * (KVM's api documentation, 5 and 6).
+ *
+ * Context: any; kvm_run is the caller's.
+ * Owns: access->data points into @run, until the next KVM_RUN.
+ * Return: 0; -ENOENT where the exit is about no address.
+ */
+int gpmm_kvm_decode(struct kvm_run *run, int ret,
+		    struct gpmm_kvm_access *access);
+
+enum gpmm_kvm_verdict {
+	/* No area, or one without any right: the guest is lost, or probes. */
+	GPMM_KVM_NOTHING,
+	/*
+	 * Memory that the access is allowed to: KVM found a hole that was, or
+	 * could not reach the host's page. After a fault call KVM_RUN again
+	 * (once its cause is gone: is_private says which kind the guest wants);
+	 * an MMIO exit KVM has half emulated: do the access to the area's
+	 * memory through @data, then call KVM_RUN again.
+	 */
+	GPMM_KVM_RAM,
+	/* A write to read-only memory: drop it, or let the guest know. */
+	GPMM_KVM_ROM,
+	/*
+	 * A device: an area without memory, whose owner is in the area, or a
+	 * write to a ROM device, read-only memory with GPMM_MMIO, which its
+	 * area's host memory tells apart.
+	 */
+	GPMM_KVM_MMIO,
+};
+
+/*
+ * gpmm_kvm_judge - what to do about an access
+ * @area: what the set has at access->gpa now (gpmm_set_find()); NULL: nothing
+ *
+ * Before an MMIO exit is given to a device the set must be asked: exits of
+ * KVM_EXIT_MMIO also come for RAM.
+ *
+ * Context: any.
+ */
+enum gpmm_kvm_verdict gpmm_kvm_judge(const struct gpmm_kvm_access *access,
+				     const struct gpmm_area *area);
+
+/*
+ * What the owner of an area may begin with, so that gpmm_kvm_dispatch() finds
+ * its callback.
+ */
+struct gpmm_kvm_window {
+	/*
+	 * @offset: from the area's start, bytes
+	 * @data: @size bytes, little-endian: to be filled, or written
+	 */
+	void (*access)(struct gpmm_kvm_window *window, uint64_t offset,
+		       void *data, unsigned int size, bool write);
+};
+
+/*
+ * gpmm_kvm_dispatch - give an MMIO access to its area's owner
+ * @area: without memory; its owner is a struct gpmm_kvm_window
+ *
+ * Context: any, as the callback wants. Return: 0; -ENOENT without an owner;
+ * -EINVAL where it is no MMIO access of this area.
+ */
+int gpmm_kvm_dispatch(const struct gpmm_kvm_access *access,
+		      const struct gpmm_area *area);
+
 /* ------------------------------------------------------------- figures --- */
 
 struct gpmm_kvm_stats {

@@ -15,7 +15,7 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* ------------------------------------------------------------------ life --- */
+/* ----------------------------------------------------------------- life --- */
 
 static int init_conds(struct gate *gate)
 {
@@ -54,7 +54,7 @@ void gpmm__gate_fini(struct gate *gate)
 	pthread_mutex_destroy(&gate->mutex);
 }
 
-/* --------------------------------------------------------------- writers --- */
+/* -------------------------------------------------------------- writers --- */
 
 static pthread_t thread_of(const struct gpmm_kvm_vcpu *vcpu)
 {

@@ -137,6 +137,8 @@ static void kvm_abort(struct gpmm_backend *be)
 
 	gpmm__kvm_txn_drop(&kvm->txn);
 	lock_release(&kvm->lock);
+	/* Of an undo: what it was to undo may have left the gate closed. */
+	gpmm__gate_open(&kvm->gate);
 }
 
 static const struct gpmm_backend_ops kvm_ops = {

@@ -22,6 +22,12 @@
 #ifndef KVM_MEM_GUEST_MEMFD
 #define KVM_MEM_GUEST_MEMFD (1UL << 2)
 #endif
+#ifndef KVM_EXIT_MEMORY_FAULT
+#define KVM_EXIT_MEMORY_FAULT 39
+#endif
+#ifndef KVM_MEMORY_EXIT_FLAG_PRIVATE
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE (1ULL << 3)
+#endif
 
 struct kvm_sys_ops {
 	/* As ioctl(2), but returns -errno. */
@@ -62,6 +68,19 @@ int gpmm__kvm_sys_probe(struct kvm_sys *sys);
  */
 int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
 			 const struct kvm_region *region);
+
+/* kvm_run's memory_fault, bytes. */
+struct kvm_memory_fault {
+	uint64_t flags;
+	uint64_t gpa;
+	uint64_t size;
+};
+
+static inline const struct kvm_memory_fault *
+kvm_run_memory_fault(const struct kvm_run *run)
+{
+	return (const void *)&run->hw;	/* a member of the same union */
+}
 
 /* KVM_RUN on a vCPU's descriptor; not counted. */
 int gpmm__kvm_run(struct kvm_sys *sys, int vcpu_fd);
