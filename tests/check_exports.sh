@@ -64,6 +64,7 @@ tell()
 	echo "$1:" "$2"
 	failed=1
 }
+tell "declared but not exported" "$(comm -23 "$tmp/declared" "$tmp/exported")"
 tell "exported but not declared" "$(comm -13 "$tmp/declared" "$tmp/exported")"
 tell "the library calls" "$(grep -xE '_?exit|abort|raise|kill|perror|syslog|(__)?(v|f|vf)?printf(_chk)?|f?put(s|c|char)|std(out|err)' "$tmp/called")"
 exit "$failed"
