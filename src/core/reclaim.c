@@ -6,10 +6,16 @@
 /* Below this, waiting costs more than the memory. */
 #define LIMBO_LEAST	((size_t)4 << 20)
 
+/* Only here, off the worker's queue, may it be handed in again. */
 static void run(struct work *work)
 {
-	gpmm__set_reclaim((struct gpmm_set *)((char *)work -
-				offsetof(struct gpmm_set, limbo.work)));
+	struct gpmm_set *set = (struct gpmm_set *)((char *)work -
+				offsetof(struct gpmm_set, limbo.work));
+
+	lock_acquire(&set->lock);
+	set->limbo.queued = false;
+	lock_release(&set->lock);
+	gpmm__set_reclaim(set);
 }
 
 int gpmm__limbo_init(struct limbo *limbo)
@@ -62,7 +68,6 @@ static bool take(struct gpmm_set *set, struct batch *batch)
 	*batch = limbo->open;
 	limbo->open = (struct batch){ 0 };
 	limbo->waiting_bytes = gpmm__node_lists_bytes(&batch->nodes);
-	limbo->queued = false;
 	lock_release(&set->lock);
 	return !is_empty(batch);
 }
