@@ -80,6 +80,13 @@ static bool backend_agrees(const struct plan *plan, const struct item *left,
 	return be->ops->can_merge(be, &l, &r);
 }
 
+/* The whole space has no size that 64 bits can hold. */
+static bool has_size(const struct plan *plan, const struct item *left,
+		     const struct item *right)
+{
+	return right->last - left->first != UINT64_MAX >> plan->shift;
+}
+
 /* Host addresses run on where the links are the same. */
 static bool runs_on(const struct plan *plan, const struct item *left,
 		    const struct item *right)
@@ -88,6 +95,7 @@ static bool runs_on(const struct plan *plan, const struct item *left,
 	       left->flags == right->flags && !(left->flags & GPMM_NOMERGE) &&
 	       left->host == right->host && left->link == right->link &&
 	       left->backend == right->backend &&
+	       has_size(plan, left, right) &&
 	       backend_agrees(plan, left, right);
 }
 
