@@ -161,6 +161,13 @@ static struct teller *teller_of(const struct tell *tell,
 	return NULL;
 }
 
+/* Is what it was told in effect, so that only the inverse undoes it? */
+static bool has_acted(const struct teller *teller)
+{
+	return !teller || teller->state == TELLER_AT_ONCE ||
+	       teller->state == TELLER_COMMITTED;
+}
+
 /* Undo the first @told edits, of backends that have not committed by abort. */
 static void undo(struct tell *tell, size_t told, size_t *stuck)
 {
@@ -176,7 +183,7 @@ static void undo(struct tell *tell, size_t told, size_t *stuck)
 		struct teller *teller = teller_of(tell,
 						  tell->edits[i].area.backend);
 
-		if (!teller || teller->state == TELLER_COMMITTED)
+		if (has_acted(teller))
 			tell->edits[n++] = tell->edits[i];
 	}
 	gpmm__tell_inverse(tell->edits, n, stuck);
@@ -189,10 +196,15 @@ int gpmm__tell_prepare(struct tell *tell)
 	tell->tellers.len = 0;
 	for (size_t i = 0; i < tell->n; i++) {
 		struct gpmm_backend *be = tell->edits[i].area.backend;
-		struct teller teller = { .be = be };
+		struct teller teller = {
+			.be = be,
+			.state = be->ops->begin ? TELLER_BEGUN :
+						  TELLER_AT_ONCE,
+		};
 		int ret;
 
-		if (!be->ops->begin || teller_of(tell, be))
+		if ((!be->ops->begin && !be->ops->published) ||
+		    teller_of(tell, be))
 			continue;
 		ret = vec_reserve(&tell->tellers, 1);
 		if (ret)
@@ -207,7 +219,7 @@ static int begin_all(struct tell *tell)
 {
 	for (size_t i = 0; i < tell->tellers.len; i++) {
 		struct gpmm_backend *be = tell->tellers.v[i].be;
-		int ret = error_of(be->ops->begin(be));
+		int ret = be->ops->begin ? error_of(be->ops->begin(be)) : 0;
 
 		if (ret) {
 			tell->tellers.len = i;
@@ -221,8 +233,11 @@ static int commit_all(struct tell *tell)
 {
 	for (size_t i = 0; i < tell->tellers.len; i++) {
 		struct teller *teller = &tell->tellers.v[i];
-		int ret = error_of(teller->be->ops->commit(teller->be));
+		int ret;
 
+		if (teller->state == TELLER_AT_ONCE)
+			continue;
+		ret = error_of(teller->be->ops->commit(teller->be));
 		teller->state = ret ? TELLER_OVER : TELLER_COMMITTED;
 		if (ret)
 			return ret;

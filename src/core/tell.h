@@ -6,12 +6,14 @@
 #include "core/plan.h"
 
 enum teller_state {
+	TELLER_AT_ONCE,		/* has no transactions */
 	TELLER_BEGUN,
 	TELLER_COMMITTED,
 	TELLER_OVER,		/* its commit failed: nothing is in effect */
 };
 
-/* A backend with begin and commit that has a part in a transaction. */
+/* A backend with a part in a transaction that has more to it than its edits:
+ * it has begin and commit, or wants to hear of the publication. */
 struct teller {
 	struct gpmm_backend *be;
 	enum teller_state state;
