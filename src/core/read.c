@@ -28,10 +28,12 @@ static inline void enter(const struct gpmm_set *set)
 
 static inline void leave(const struct gpmm_set *set)
 {
-	if (__builtin_expect(!set->flavor, 1))
+	if (__builtin_expect(!set->flavor, 1)) {
 		rcu_leave();
-	else
+	} else {
+		rcu_tsan_release();
 		set->flavor->read_unlock();
+	}
 }
 #endif
 
