@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Both ends of the 64-bit space, and misuse of every entry: refused with its
+ * own error, and nothing changed.
+ */
+#include <errno.h>
+
+#include "helpers/lab.h"
+#include "helpers/suite.h"
+
+#define PAGE	UINT64_C(0x1000)
+#define HALF	(UINT64_C(1) << 63)
+#define TOP	(-PAGE)		/* the last page */
+
+static struct gpmm_set *create(uint64_t granule)
+{
+	struct gpmm_set_options options = { .granule = granule };
+	struct gpmm_set *set = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
+	return set;
+}
+
+/* ------------------------------------------------------------------ ends */
+
+static void test_first_and_last_page(void)
+{
+	struct gpmm_set *set = create(PAGE);
+	struct gpmm_area area;
+
+	CU_ASSERT_EQUAL(put(set, 0, PAGE, 1), 0);
+	CU_ASSERT_EQUAL(put(set, TOP, PAGE, 1), 0);
+	CU_ASSERT(HOLDS(set, { 0, PAGE, 1 }, { TOP, PAGE, 1 }));
+	CU_ASSERT(found(set, 0, 0, PAGE, 1));
+	CU_ASSERT(found(set, UINT64_MAX, TOP, PAGE, 1));
+	CU_ASSERT_FALSE(gpmm_set_find(set, PAGE, NULL));
+	CU_ASSERT_FALSE(gpmm_set_find(set, TOP - 1, NULL));
+	CU_ASSERT(gpmm_set_overlaps(set, UINT64_MAX, 1));
+	CU_ASSERT(gpmm_set_overlaps(set, 0, 1));
+	CU_ASSERT(gpmm_set_overlaps(set, PAGE, -PAGE));
+	CU_ASSERT_FALSE(gpmm_set_overlaps(set, PAGE, -2 * PAGE));
+	gpmm_read_lock();
+	CU_ASSERT(gpmm_view_next(gpmm_set_view_rcu(set), UINT64_MAX, &area));
+	CU_ASSERT_EQUAL(gpmm_area_last(&area), UINT64_MAX);
+	gpmm_read_unlock();
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_first_and_last_byte(void)
+{
+	struct gpmm_set *set = create(1);
+
+	CU_ASSERT_EQUAL(put(set, UINT64_MAX, 1, 1), 0);
+	CU_ASSERT_EQUAL(put(set, UINT64_MAX - 1, 1, 2), 0);
+	CU_ASSERT_EQUAL(put(set, 0, 1, 3), 0);
+	CU_ASSERT(HOLDS(set, { 0, 1, 3 }, { UINT64_MAX - 1, 1, 2 },
+			{ UINT64_MAX, 1, 1 }));
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, UINT64_MAX, 1), 0);
+	CU_ASSERT_FALSE(gpmm_set_find(set, UINT64_MAX, NULL));
+	CU_ASSERT(gpmm_set_find(set, UINT64_MAX - 1, NULL));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_changes_at_the_end(void)
+{
+	uint32_t flags = 2;
+	struct gpmm_set *set = create(PAGE);
+
+	CU_ASSERT_EQUAL(put(set, -4 * PAGE, 4 * PAGE, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_protect(set, TOP, PAGE, gpmm_protect_to,
+					 &flags), 0);
+	CU_ASSERT(HOLDS(set, { -4 * PAGE, 3 * PAGE, 1 }, { TOP, PAGE, 2 }));
+	CU_ASSERT_EQUAL(gpmm_set_split(set, -3 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_shrink_left(set, TOP - 1, PAGE), 0);
+	CU_ASSERT(HOLDS(set, { -4 * PAGE, PAGE, 1 }, { -2 * PAGE, PAGE, 1 },
+			{ TOP, PAGE, 2 }));
+	CU_ASSERT_EQUAL(put_over(set, -2 * PAGE, 2 * PAGE, 3), 0);
+	CU_ASSERT(found(set, UINT64_MAX, -2 * PAGE, 2 * PAGE, 3));
+	CU_ASSERT_EQUAL(gpmm_set_merge(set, -4 * PAGE, 4 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_shrink_right(set, TOP, PAGE), 0);
+	CU_ASSERT_FALSE(gpmm_set_find(set, TOP, NULL));
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, -4 * PAGE, 4 * PAGE), 0);
+	CU_ASSERT(gpmm_set_is_empty(set));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* All 2^64 bytes have no size that 64 bits can hold: they stay two areas. */
+static void fill_the_space(uint64_t granule)
+{
+	uint32_t flags = 1;
+	struct gpmm_set *set = create(granule);
+
+	CU_ASSERT_EQUAL(put(set, 0, HALF, 1), 0);
+	CU_ASSERT_EQUAL(put(set, HALF, HALF, 1), 0);
+	CU_ASSERT(HOLDS(set, { 0, HALF, 1 }, { HALF, HALF, 1 }));
+	CU_ASSERT_EQUAL(gpmm_set_merge(set, HALF, granule), 0);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), 2);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, HALF - granule, granule), 0);
+	CU_ASSERT_EQUAL(put(set, HALF - granule, granule, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), 2);
+	CU_ASSERT(gpmm_set_find(set, 0, NULL));
+	CU_ASSERT(gpmm_set_find(set, UINT64_MAX, NULL));
+	CU_ASSERT_EQUAL(gpmm_set_clear(set), 0);
+	CU_ASSERT_EQUAL(put(set, 0, HALF, 1), 0);
+	CU_ASSERT_EQUAL(put(set, HALF, HALF, 2), 0);
+	CU_ASSERT_EQUAL(gpmm_set_protect(set, HALF, HALF, gpmm_protect_to,
+					 &flags), 0);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), 2);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_the_whole_space(void)
+{
+	fill_the_space(1);
+	fill_the_space(PAGE);
+	fill_the_space(UINT64_C(1) << 40);
+}
+
+/* All but the last page, which a size can say. */
+static void test_almost_the_whole_space(void)
+{
+	struct gpmm_hole hole = { .size = PAGE, .limit = GPMM_RANGE_ALL };
+	struct gpmm_set *set = create(PAGE);
+	gpmm_gpa_t addr;
+
+	CU_ASSERT_EQUAL(put(set, 0, -PAGE, 1), 0);
+	CU_ASSERT(found(set, HALF, 0, -PAGE, 1));
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, TOP);
+	CU_ASSERT_EQUAL(put(set, addr, PAGE, 2), 0);
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), -ENOENT);
+	hole.top_down = true;
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), -ENOENT);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 0, -PAGE), 0);
+	CU_ASSERT(HOLDS(set, { TOP, PAGE, 2 }));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_holes_at_the_ends(void)
+{
+	struct gpmm_hole hole = { .size = -PAGE, .limit = GPMM_RANGE_ALL };
+	struct gpmm_set *set = create(PAGE);
+	gpmm_gpa_t addr = 1;
+
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, 0);
+	hole.top_down = true;
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, PAGE);
+	hole = (struct gpmm_hole){ .size = PAGE, .align = HALF,
+				   .limit = GPMM_RANGE_ALL,
+				   .top_down = true };
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, HALF);
+	CU_ASSERT_EQUAL(put(set, HALF, PAGE, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, 0);
+	hole.limit = (struct gpmm_range){ TOP, PAGE };
+	hole.align = 0;
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, TOP);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* --------------------------------------------------------------- refused */
+
+/* Nothing may have changed whatever was refused. */
+#define REFUSED(lab, call, error)                                           \
+	do {                                                                \
+		CU_ASSERT_EQUAL(call, error);                               \
+		CU_ASSERT(lab_unchanged(lab));                              \
+	} while (0)
+
+static struct lab lab;
+
+static int init_pages(void)
+{
+	struct gpmm_set_options options = { .granule = 0x100 };
+	struct gpmm_area area;
+
+	lab_open(&lab, 0);
+	options.backend = &lab.mock[LAB_PLAIN].be;
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &lab.set), 0);
+	area = lab_area(&lab, LAB_PLAIN, 0x1000, 0x1000, 1, 0);
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	lab_remember(&lab);
+	return 0;
+}
+
+static void fini_pages(void)
+{
+	lab_forget(&lab);
+	lab_empty(&lab);
+	lab_close(&lab);
+}
+
+static void test_bad_options(void)
+{
+	struct gpmm_set_options options = { .granule = 3 };
+	struct gpmm_set *set = NULL;
+	struct mock mock;
+
+	mock_init(&mock);
+	CU_ASSERT_EQUAL(gpmm_set_create(&options, &set), -EINVAL);
+	options = (struct gpmm_set_options){ .backend = &mock.be };
+	mock.ops.abi = GPMM_BACKEND_ABI + 1;
+	CU_ASSERT_EQUAL(gpmm_set_create(&options, &set), -EINVAL);
+	mock.ops.abi = 0;
+	CU_ASSERT_EQUAL(gpmm_set_create(&options, &set), -EINVAL);
+	CU_ASSERT_PTR_NULL(set);
+	CU_ASSERT_EQUAL(gpmm_set_create(NULL, &set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(NULL), 0);
+	gpmm_set_abandon(NULL);
+	mock_fini(&mock);
+}
+
+static void test_bad_maps(void)
+{
+	static const struct piece bad[] = {
+		{ 0x3000, 0, 1 },	  { 0x3001, 0x100, 1 },
+		{ 0x3000, 0x101, 1 },	  { 0x3080, 0x100, 1 },
+		{ -0x100, 0x200, 1 },	  { 0x1f00, -0x100, 1 } ,
+		{ UINT64_MAX, 0x100, 1 }, { 0x200, UINT64_MAX, 1 },
+	};
+	struct gpmm_area area;
+	size_t i;
+
+	init_pages();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		REFUSED(&lab, put(lab.set, bad[i].start, bad[i].size, 1),
+			-EINVAL);
+		REFUSED(&lab, put_over(lab.set, bad[i].start, bad[i].size, 1),
+			-EINVAL);
+	}
+	area = area_of(0x3000, 0x100, 1);
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 2), -EINVAL);
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, ~0u), -EINVAL);
+	area.reserved = 1;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	fini_pages();
+}
+
+static void test_bad_memory(void)
+{
+	struct gpmm_area area;
+	char *base;
+	uint64_t size;
+
+	init_pages();
+	base = gpmm_host_addr(lab.host[0]);
+	size = gpmm_host_size(lab.host[0]);
+	area = lab_area(&lab, LAB_PLAIN, 0x3000, 0x200, 1, 0);
+	area.hva = base - 0x100;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	area.hva = base + size;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	area.hva = base + size - 0x100;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	area.hva = (void *)-UINT64_C(0x100);
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	area.hva = base;
+	area.size = 2 * size;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	area.size = 0x200;
+	area.hva = base + size - 0x200;
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	fini_pages();
+}
+
+static void test_bad_backends(void)
+{
+	struct gpmm_area area;
+	struct mock mock;
+
+	init_pages();
+	mock_init(&mock);
+	area = area_of(0x3000, 0x100, 1);
+	area.backend = &mock.be;
+	mock.ops.abi = GPMM_BACKEND_ABI + 1;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	mock.ops.abi = GPMM_BACKEND_ABI;
+	mock.be.granule = 0x300;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	mock.be.granule = 0x200;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	CU_ASSERT_EQUAL(mock.acts, 0);
+	mock_fini(&mock);
+	fini_pages();
+}
+
+static void test_bad_ranges(void)
+{
+	uint32_t flags = 1;
+
+	init_pages();
+	REFUSED(&lab, gpmm_set_unmap(lab.set, 0x1001, 0x100), -EINVAL);
+	REFUSED(&lab, gpmm_set_unmap(lab.set, 0x1000, 0x101), -EINVAL);
+	REFUSED(&lab, gpmm_set_unmap(lab.set, -0x100, 0x200), -EINVAL);
+	REFUSED(&lab, gpmm_set_protect(lab.set, 0x1001, 0x100,
+				       gpmm_protect_to, &flags), -EINVAL);
+	REFUSED(&lab, gpmm_set_protect(lab.set, -0x100, 0x1300,
+				       gpmm_protect_to, &flags), -EINVAL);
+	REFUSED(&lab, gpmm_set_merge(lab.set, 0x1001, 0x100), -EINVAL);
+	REFUSED(&lab, gpmm_set_merge(lab.set, -0x100, 0x1300), -EINVAL);
+	REFUSED(&lab, gpmm_set_unmap(lab.set, 0x1000, 0), 0);
+	REFUSED(&lab, gpmm_set_protect(lab.set, 0x1000, 0, gpmm_protect_to,
+				       &flags), 0);
+	REFUSED(&lab, gpmm_set_merge(lab.set, 0x1000, 0), 0);
+	REFUSED(&lab, gpmm_set_unmap(lab.set, 0x8000, 0x1000), 0);
+	fini_pages();
+}
+
+static void test_bad_cuts(void)
+{
+	init_pages();
+	REFUSED(&lab, gpmm_set_split(lab.set, 0x1080), -EINVAL);
+	REFUSED(&lab, gpmm_set_split(lab.set, 0x2000), -ENOENT);
+	REFUSED(&lab, gpmm_set_split(lab.set, 0x1000), 0);
+	REFUSED(&lab, gpmm_set_shrink_left(lab.set, 0x1000, 0), -EINVAL);
+	REFUSED(&lab, gpmm_set_shrink_left(lab.set, 0x1000, 0x80), -EINVAL);
+	REFUSED(&lab, gpmm_set_shrink_left(lab.set, 0x1000, 0x1100), -EINVAL);
+	REFUSED(&lab, gpmm_set_shrink_left(lab.set, 0x2000, 0x100), -ENOENT);
+	REFUSED(&lab, gpmm_set_shrink_right(lab.set, 0x1fff, 0), -EINVAL);
+	REFUSED(&lab, gpmm_set_shrink_right(lab.set, 0x1fff, 0x80), -EINVAL);
+	REFUSED(&lab, gpmm_set_shrink_right(lab.set, 0x1000, UINT64_MAX),
+		-EINVAL);
+	REFUSED(&lab, gpmm_set_shrink_right(lab.set, 0xfff, 0x100), -ENOENT);
+	REFUSED(&lab, gpmm_set_shrink_left(lab.set, 0x1800, 0x1000), 0);
+	REFUSED(&lab, gpmm_set_shrink_right(lab.set, 0x1800, 0x1000), 0);
+	fini_pages();
+}
+
+static int visit_nothing(void *arg, const struct gpmm_area *area)
+{
+	(void)arg;
+	(void)area;
+	return 7;
+}
+
+static void test_bad_questions(void)
+{
+	struct gpmm_hole hole = { .size = 0, .limit = GPMM_RANGE_ALL };
+	gpmm_gpa_t addr = 5;
+
+	init_pages();
+	CU_ASSERT_EQUAL(gpmm_set_find_free(lab.set, &hole, &addr), -EINVAL);
+	hole.size = 0x100;
+	hole.align = 0x300;
+	CU_ASSERT_EQUAL(gpmm_set_find_free(lab.set, &hole, &addr), -EINVAL);
+	hole.align = 0;
+	hole.limit = (struct gpmm_range){ 0x100, -UINT64_C(0x80) };
+	CU_ASSERT_EQUAL(gpmm_set_find_free(lab.set, &hole, &addr), -EINVAL);
+	CU_ASSERT_EQUAL(addr, 5);
+	CU_ASSERT_FALSE(gpmm_set_overlaps(lab.set, 0x1000, 0));
+	CU_ASSERT_FALSE(gpmm_set_overlaps(lab.set, 0x1000, -UINT64_C(0x800)));
+	CU_ASSERT_FALSE(gpmm_set_overlaps(lab.set, -UINT64_C(1), 2));
+	CU_ASSERT_EQUAL(gpmm_set_for_each(lab.set,
+		(struct gpmm_range){ 0x1000, 0 }, visit_nothing, NULL), 0);
+	CU_ASSERT_EQUAL(gpmm_set_for_each(lab.set,
+		(struct gpmm_range){ 0x1fff, 1 }, visit_nothing, NULL), 7);
+	fini_pages();
+}
+
+/* ------------------------------------------------------------- deadlocks */
+
+/* Every way to change a set, each of which must find that it may not. */
+static void refuse_all(int error)
+{
+	struct gpmm_area area = area_of(0x3000, 0x100, 1);
+	struct gpmm_set *set = lab.set;
+	uint32_t flags = 1;
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), error);
+	CU_ASSERT_EQUAL(gpmm_set_map(set, &area, GPMM_MAP_REPLACE), error);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 0x1000, 0x100), error);
+	CU_ASSERT_EQUAL(gpmm_set_protect(set, 0x1000, 0x100, gpmm_protect_to,
+					 &flags), error);
+	CU_ASSERT_EQUAL(gpmm_set_clear(set), error);
+	CU_ASSERT_EQUAL(gpmm_set_split(set, 0x1100), error);
+	CU_ASSERT_EQUAL(gpmm_set_shrink_left(set, 0x1000, 0x100), error);
+	CU_ASSERT_EQUAL(gpmm_set_shrink_right(set, 0x1000, 0x100), error);
+	CU_ASSERT_EQUAL(gpmm_set_merge(set, 0x1000, 0x100), error);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), error);
+	CU_ASSERT_EQUAL(gpmm_set_repair(set), error);
+	CU_ASSERT_EQUAL(gpmm_txn_begin(set, &txn), error);
+}
+
+static void test_no_change_inside_a_section(void)
+{
+	struct gpmm_txn *txn;
+
+	init_pages();
+	gpmm_read_lock();
+	refuse_all(-EDEADLK);
+	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), -EDEADLK);
+	gpmm_read_unlock();
+	CU_ASSERT(lab_unchanged(&lab));
+	/* A section opened after begin: the commit fails, and ends it. */
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(lab.set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_clear(txn), 0);
+	gpmm_read_lock();
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), -EDEADLK);
+	gpmm_read_unlock();
+	CU_ASSERT(lab_unchanged(&lab));
+	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, 0x1000, 0x100), 0);
+	fini_pages();
+}
+
+static void test_no_writer_inside_a_writer(void)
+{
+	struct gpmm_txn *txn;
+
+	init_pages();
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(lab.set, &txn), 0);
+	refuse_all(-EDEADLK);
+	gpmm_txn_abort(txn);
+	CU_ASSERT(lab_unchanged(&lab));
+	fini_pages();
+}
+
+static int change_while_visiting(void *arg, const struct gpmm_area *area)
+{
+	(void)area;
+	refuse_all(-EDEADLK);
+	++*(int *)arg;
+	return 0;
+}
+
+static bool change_while_updating(void *arg, const struct gpmm_area *area,
+				  uint32_t *flags)
+{
+	(void)flags;
+	CU_ASSERT(gpmm_set_find(lab.set, area->start, NULL));
+	return change_while_visiting(arg, area);
+}
+
+static void change_while_told(struct mock *mock, enum mock_kind kind)
+{
+	(void)kind;
+	CU_ASSERT(gpmm_set_find(lab.set, 0x1000, NULL));
+	CU_ASSERT_FALSE(gpmm_set_is_poisoned(lab.set, 0, MOCK_SIZE));
+	refuse_all(-EDEADLK);
+	++*(int *)mock->peek_arg;
+}
+
+static void test_no_change_from_a_callback(void)
+{
+	struct gpmm_area area;
+	int calls = 0;
+
+	init_pages();
+	CU_ASSERT_EQUAL(gpmm_set_for_each(lab.set, GPMM_RANGE_ALL,
+					  change_while_visiting, &calls), 0);
+	CU_ASSERT_EQUAL(gpmm_set_protect(lab.set, 0x1000, 0x1000,
+					 change_while_updating, &calls), 0);
+	CU_ASSERT(lab_unchanged(&lab));
+	CU_ASSERT_EQUAL(calls, 2);
+	lab.mock[LAB_TXN].peek = change_while_told;
+	lab.mock[LAB_TXN].peek_arg = &calls;
+	area = lab_area(&lab, LAB_TXN, 0x4000, 0x1000, 1, -1);
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	CU_ASSERT_EQUAL(calls, 2 + 4);
+	lab.mock[LAB_TXN].peek = NULL;
+	fini_pages();
+}
+
+int main(void)
+{
+	static const struct suite_test tests[] = {
+		{ "the first page and the last", test_first_and_last_page },
+		{ "the first byte and the last", test_first_and_last_byte },
+		{ "changes at the end of the space",
+		  test_changes_at_the_end },
+		{ "the whole space is two areas", test_the_whole_space },
+		{ "all of the space but a page",
+		  test_almost_the_whole_space },
+		{ "holes at the ends", test_holes_at_the_ends },
+		{ "bad options are refused", test_bad_options },
+		{ "bad maps are refused", test_bad_maps },
+		{ "memory outside its host is refused", test_bad_memory },
+		{ "bad backends are refused", test_bad_backends },
+		{ "bad ranges are refused", test_bad_ranges },
+		{ "bad cuts are refused", test_bad_cuts },
+		{ "bad questions are refused", test_bad_questions },
+		{ "no change inside a read section",
+		  test_no_change_inside_a_section },
+		{ "no writer inside a writer",
+		  test_no_writer_inside_a_writer },
+		{ "no change from a callback",
+		  test_no_change_from_a_callback },
+		{ 0 },
+	};
+
+	return suite_run("set_ends", tests);
+}
