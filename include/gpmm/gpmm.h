@@ -5,8 +5,10 @@
 
 #include <gpmm/area.h>
 #include <gpmm/backend.h>
+#include <gpmm/guest.h>
 #include <gpmm/host.h>
 #include <gpmm/kvm.h>
+#include <gpmm/mmio.h>
 #include <gpmm/nested.h>
 #include <gpmm/pin.h>
 #include <gpmm/set.h>

@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+struct gpmm_set;
+
 #define GPMM_LABEL_SIZE 32
 
 /* One thread's pins. */
@@ -89,6 +91,26 @@ struct gpmm_certificate {
 	size_t pins;		/* of holders; the first of them listed */
 	size_t area_pins;	/* by gpmm_area_pin(), nameless */
 };
+
+/*
+ * gpmm_drain - wait until nobody reaches a stretch of host memory
+ * @set: the set it was unmapped from
+ * @offset, @size: bytes within @host; @size 0: all of it
+ * @timeout_ms: how long to wait at most, all in all
+ * @certificate: may be NULL
+ *
+ * First for the read sections in which it could still be found, then for the
+ * pins that overlap it. (gpmm_area_pin() does not say where: those count for
+ * every stretch.) Unmap it before; what is still mapped can be pinned again.
+ *
+ * Context: not-reader; with a reference on @host.
+ * Return: 0 and a certificate that says done; -ETIMEDOUT and one that says
+ * who; -EINVAL; -ENOMEM; -EAGAIN where no thread can be started; -EDEADLK
+ * inside a read section.
+ */
+int gpmm_drain(const struct gpmm_set *set, struct gpmm_host *host,
+	       uint64_t offset, uint64_t size, unsigned int timeout_ms,
+	       struct gpmm_certificate *certificate);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Loads, stores and exchanges of integers. */
+#include "guest/raw.h"
+#include "guest/section.h"
+
+static inline bool type_is_valid(enum gpmm_type type)
+{
+	unsigned int size = type & ~GPMM_BIG_ENDIAN;
+
+	return size <= 8 && (1u << 8 | 1u << 4 | 1u << 2 | 1u << 1) >> size & 1;
+}
+
+static inline unsigned int size_of(enum gpmm_type type)
+{
+	return type & 15;
+}
+
+/* Between the host's order of bytes and the type's; either way. */
+static inline uint64_t convert(enum gpmm_type type, uint64_t value)
+{
+	bool host_is_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+	bool is_big = type & GPMM_BIG_ENDIAN;
+
+	if (__builtin_expect(is_big == host_is_big, 1))
+		return value;
+	return __builtin_bswap64(value) >> (64 - 8 * size_of(type));
+}
+
+/* In one piece, and where the processor makes such an access atomic. */
+static inline bool is_atomic(const struct gpmm_run *run, unsigned int size)
+{
+	return !((uintptr_t)run->hva & (size - 1)) && run->size >= size;
+}
+
+#define LOAD(bits)							\
+	case bits / 8: {						\
+		uint##bits##_t got;					\
+		int ret = raw_load##bits(hva, &got, order);		\
+									\
+		*value = got;						\
+		return ret;						\
+	}
+
+static inline int load(const void *hva, unsigned int size, int order,
+		       uint64_t *value)
+{
+	switch (size) {
+	LOAD(8)
+	LOAD(16)
+	LOAD(32)
+	default:
+	LOAD(64)
+	}
+}
+
+#define STORE(bits)							\
+	case bits / 8:							\
+		return raw_store##bits(hva, (uint##bits##_t)value, order);
+
+static inline int store(void *hva, unsigned int size, int order,
+			uint64_t value)
+{
+	switch (size) {
+	STORE(8)
+	STORE(16)
+	STORE(32)
+	default:
+	STORE(64)
+	}
+}
+
+#define EXCHANGE(bits)							\
+	case bits / 8: {						\
+		uint##bits##_t old = (uint##bits##_t)*expected;		\
+		int ret = raw_exchange##bits(hva, &old,			\
+				(uint##bits##_t)desired, order);	\
+									\
+		*expected = old;					\
+		return ret;						\
+	}
+
+static int exchange(void *hva, unsigned int size, int order,
+		    uint64_t *expected, uint64_t desired)
+{
+	switch (size) {
+	EXCHANGE(8)
+	EXCHANGE(16)
+	EXCHANGE(32)
+	default:
+	EXCHANGE(64)
+	}
+}
+
+/* The bytes of an integer that is already in the type's order. */
+union bytes {
+	uint64_t u64;
+	uint32_t u32;
+	uint16_t u16;
+	uint8_t u8;
+};
+
+static uint64_t from_bytes(const union bytes *bytes, unsigned int size)
+{
+	switch (size) {
+	case 1:
+		return bytes->u8;
+	case 2:
+		return bytes->u16;
+	case 4:
+		return bytes->u32;
+	default:
+		return bytes->u64;
+	}
+}
+
+static void to_bytes(union bytes *bytes, unsigned int size, uint64_t value)
+{
+	switch (size) {
+	case 1:
+		bytes->u8 = (uint8_t)value;
+		break;
+	case 2:
+		bytes->u16 = (uint16_t)value;
+		break;
+	case 4:
+		bytes->u32 = (uint32_t)value;
+		break;
+	default:
+		bytes->u64 = value;
+	}
+}
+
+static int load_misaligned(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			   unsigned int size, uint64_t *value)
+{
+	union bytes bytes;
+	int ret = gpmm_read(guest, gpa, &bytes, size, NULL);
+
+	if (!ret)
+		*value = from_bytes(&bytes, size);
+	return ret;
+}
+
+/* Return: 1 where it must be done by bytes. */
+static inline int load_aligned(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			       unsigned int size, int order, uint64_t *value)
+{
+	struct gpmm_run run;
+	int ret = find_run(guest->set, gpa, GPMM_READ, &run);
+
+	if (ret)
+		return ret;
+	if (!is_atomic(&run, size))
+		return 1;
+	return load(run.hva, size, order, value);
+}
+
+int gpmm_load(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+	      enum gpmm_type type, enum gpmm_order order, uint64_t *value)
+{
+	unsigned int size = size_of(type);
+	uint64_t got = 0;
+	int ret;
+
+	if (!type_is_valid(type))
+		return -EINVAL;
+	section_enter(guest->set);
+	ret = load_aligned(guest, gpa, size, (int)order, &got);
+	section_leave(guest->set);
+	if (ret > 0)
+		ret = load_misaligned(guest, gpa, size, &got);
+	if (!ret)
+		*value = convert(type, got);
+	return ret;
+}
+
+static inline int store_aligned(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+				unsigned int size, int order, uint64_t value)
+{
+	struct gpmm_run run;
+	int ret = find_run(guest->set, gpa, GPMM_WRITE, &run);
+
+	if (ret)
+		return ret;
+	if (!is_atomic(&run, size))
+		return 1;
+	ret = store(run.hva, size, order, value);
+	if (!ret)
+		mark(guest, gpa, size);
+	return ret;
+}
+
+int gpmm_store(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+	       enum gpmm_type type, enum gpmm_order order, uint64_t value)
+{
+	unsigned int size = size_of(type);
+	union bytes bytes;
+	int ret;
+
+	if (!type_is_valid(type))
+		return -EINVAL;
+	value = convert(type, value);
+	section_enter(guest->set);
+	ret = store_aligned(guest, gpa, size, (int)order, value);
+	section_leave(guest->set);
+	if (ret <= 0)
+		return ret;
+	to_bytes(&bytes, size, value);
+	return gpmm_write(guest, gpa, &bytes, size, NULL);
+}
+
+static int find_atomic(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+		       unsigned int size, struct gpmm_run *run)
+{
+	int ret = find_run(guest->set, gpa, GPMM_RW, run);
+
+	if (ret)
+		return ret;
+	return is_atomic(run, size) ? 0 : -EINVAL;
+}
+
+int gpmm_compare_exchange(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			  enum gpmm_type type, enum gpmm_order order,
+			  uint64_t *expected, uint64_t desired)
+{
+	unsigned int size = size_of(type);
+	struct gpmm_run run;
+	uint64_t old;
+	int ret;
+
+	if (!type_is_valid(type))
+		return -EINVAL;
+	old = convert(type, *expected);
+	section_enter(guest->set);
+	ret = find_atomic(guest, gpa, size, &run);
+	if (!ret) {
+		ret = exchange(run.hva, size, (int)order, &old,
+			       convert(type, desired));
+		if (!ret)
+			mark(guest, gpa, size);
+		if (ret != -EFAULT)
+			*expected = convert(type, old);
+	}
+	section_leave(guest->set);
+	return ret;
+}
+
+static int set_bits(void *hva, unsigned int size, int order, uint64_t bits,
+		    uint64_t *old)
+{
+	int ret = load(hva, size, __ATOMIC_RELAXED, old);
+
+	if (ret)
+		return ret;
+	do {
+		ret = exchange(hva, size, order, old, *old | bits);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+int gpmm_fetch_or(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+		  enum gpmm_type type, enum gpmm_order order, uint64_t bits,
+		  uint64_t *old)
+{
+	unsigned int size = size_of(type);
+	struct gpmm_run run;
+	uint64_t was = 0;
+	int ret;
+
+	if (!type_is_valid(type))
+		return -EINVAL;
+	section_enter(guest->set);
+	ret = find_atomic(guest, gpa, size, &run);
+	if (!ret)
+		ret = set_bits(run.hva, size, (int)order,
+			       convert(type, bits), &was);
+	if (!ret) {
+		mark(guest, gpa, size);
+		*old = convert(type, was);
+	}
+	section_leave(guest->set);
+	return ret;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Accesses that go wherever the map sends them. */
+#include <string.h>
+
+#include "guest/mmio.h"
+#include "guest/section.h"
+
+/* An access in hand: one of the buffers is there. */
+struct io {
+	const struct gpmm_guest *guest;
+	unsigned char *in;
+	const unsigned char *out;
+};
+
+/* What lies at an address, and bytes that go the same way. */
+struct place {
+	enum { MEMORY, WINDOW, NOTHING, BARRED } kind;
+	uint64_t size;
+	struct gpmm_mmio *mmio;		/* WINDOW: referenced */
+};
+
+static struct place place_of(const struct gpmm_area *area, gpmm_gpa_t gpa)
+{
+	struct place place = { .size = area->size - (gpa - area->start) };
+
+	if (gpa < area->start) {
+		place.kind = NOTHING;
+		place.size = area->start - gpa;
+	} else if (area->host) {
+		place.kind = MEMORY;
+	} else if (area->flags & GPMM_MMIO && area->owner) {
+		place.kind = WINDOW;
+		place.mmio = area->owner;
+		gpmm__mmio_get(place.mmio);
+	} else {
+		place.kind = BARRED;
+	}
+	return place;
+}
+
+static struct place look(const struct gpmm_set *set, gpmm_gpa_t gpa)
+{
+	struct place place = { .kind = NOTHING, .size = UINT64_MAX };
+	struct gpmm_area area;
+
+	section_enter(set);
+	if (gpmm_view_next(gpmm_set_view_rcu(set), gpa, &area))
+		place = place_of(&area, gpa);
+	section_leave(set);
+	return place;
+}
+
+static uint64_t take(const unsigned char *bytes, unsigned int width)
+{
+	uint64_t value = 0;
+
+	while (width--)
+		value = value << 8 | bytes[width];
+	return value;
+}
+
+static void give(unsigned char *bytes, unsigned int width, uint64_t value)
+{
+	for (; width--; value >>= 8)
+		*bytes++ = (unsigned char)value;
+}
+
+/* One piece. Return: 0 and its width, or what the callback returned. */
+static int window_io(const struct io *io, const struct gpmm_mmio *mmio,
+		     gpmm_gpa_t gpa, uint64_t at, uint64_t *size)
+{
+	const struct gpmm_mmio_ops *ops = mmio->ops;
+	uint64_t offset = gpa + at - mmio->base, value = 0;
+	unsigned int width = gpmm__mmio_width(ops, offset, *size);
+	int ret;
+
+	*size = 0;
+	if (!width)
+		return -EINVAL;
+	if (io->in ? !ops->read : !ops->write)
+		return -EACCES;
+	if (io->out)
+		ret = ops->write(mmio->arg, offset, width,
+				 take(io->out + at, width));
+	else
+		ret = ops->read(mmio->arg, offset, width, &value);
+	if (ret)
+		return ret;
+	if (io->in)
+		give(io->in + at, width, value);
+	*size = width;
+	return 0;
+}
+
+static int unassigned_io(const struct io *io, uint64_t at, uint64_t size)
+{
+	if (io->guest->unassigned == GPMM_UNASSIGNED_FAIL)
+		return -ENXIO;
+	if (io->in)
+		memset(io->in + at, io->guest->unassigned ==
+		       GPMM_UNASSIGNED_ONES ? 0xff : 0, size);
+	return 0;
+}
+
+/* @size: bytes to go, receives those done. */
+static int io_some(const struct io *io, gpmm_gpa_t gpa, uint64_t at,
+		   uint64_t *size)
+{
+	struct place place = look(io->guest->set, gpa + at);
+	int ret;
+
+	if (*size > place.size)
+		*size = place.size;
+	switch (place.kind) {
+	case MEMORY:
+		return io->in ? gpmm_read(io->guest, gpa + at, io->in + at,
+					  *size, size) :
+				gpmm_write(io->guest, gpa + at, io->out + at,
+					   *size, size);
+	case WINDOW:
+		ret = window_io(io, place.mmio, gpa, at, size);
+		gpmm__mmio_put(place.mmio);
+		return ret;
+	case NOTHING:
+		ret = unassigned_io(io, at, *size);
+		break;
+	default:
+		ret = -ENODEV;
+	}
+	*size = ret ? 0 : *size;
+	return ret;
+}
+
+static int io_all(const struct io *io, gpmm_gpa_t gpa, uint64_t size,
+		  uint64_t *done)
+{
+	uint64_t at = 0, part;
+	int ret = range_wraps(gpa, size) ? -EINVAL : 0;
+
+	while (!ret && at < size) {
+		part = size - at;
+		ret = io_some(io, gpa, at, &part);
+		at += part;
+	}
+	if (done)
+		*done = at;
+	return ret;
+}
+
+int gpmm_io_read(const struct gpmm_guest *guest, gpmm_gpa_t gpa, void *buffer,
+		 uint64_t size, uint64_t *done)
+{
+	struct io io = { .guest = guest, .in = buffer };
+
+	return io_all(&io, gpa, size, done);
+}
+
+int gpmm_io_write(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+		  const void *buffer, uint64_t size, uint64_t *done)
+{
+	struct io io = { .guest = guest, .out = buffer };
+
+	return io_all(&io, gpa, size, done);
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Host memory that faults under an access: an error, and exactly how far. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest_fixture.h"
+
+#define BASE UINT64_C(0x40000000)
+#define SIZE (4 * PAGE)
+/* What is left of the file: the next byte faults. */
+#define LEFT (2 * PAGE)
+
+static int make_file(void)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0 && !ftruncate(fd, SIZE));
+	return fd;
+}
+
+/* Guest memory from a file that then loses its second half. */
+static void make_truncated(struct world *world)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_FILE,
+		.size = SIZE, .fd = make_file() };
+	struct gpmm_host *host = NULL;
+
+	world_make(world, 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &host), 0);
+	world_map(world, BASE, host, GPMM_RW);
+	memset(gpmm_host_addr(host), 'x', SIZE);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(options.fd, LEFT), 0);
+	close(options.fd);
+}
+
+static void bytes_before_the_fault_are_done(void)
+{
+	static const uint64_t ahead[] = { 0, 1, 2, 3, 7, 8, 9, 16, 31, 33, 64,
+					  100, 127, 129, 255, 257, 1000,
+					  PAGE + 3 };
+	static char buffer[SIZE], other[SIZE];
+	struct world world;
+	uint64_t done;
+	int wrong = 0, result;
+
+	make_truncated(&world);
+	for (size_t i = 0; i < sizeof(ahead) / sizeof(*ahead); i++)
+		for (uint64_t behind = 1; behind < 600; behind += 37) {
+			gpmm_gpa_t at = BASE + LEFT - ahead[i];
+			uint64_t n = ahead[i] + behind;
+
+			memset(buffer, 0, sizeof(buffer));
+			memset(other, 'w', sizeof(other));
+			wrong += gpmm_read(&world.guest, at, buffer, n,
+					   &done) != -EFAULT;
+			wrong += done != ahead[i];
+			wrong += done && (buffer[0] != 'x' ||
+					  buffer[done - 1] != 'x');
+			wrong += buffer[done] != 0;
+			world.marks = (struct marks){ 0 };
+			wrong += gpmm_write(&world.guest, at, other, n,
+					    &done) != -EFAULT;
+			wrong += done != ahead[i];
+			wrong += world.marks.size != done;
+			wrong += gpmm_compare(&world.guest, at, other, n,
+					      &result, &done) != -EFAULT;
+			wrong += done != ahead[i] || result;
+			wrong += gpmm_fill(&world.guest, at, 'x', n,
+					   &done) != -EFAULT;
+			wrong += done != ahead[i];
+		}
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT_EQUAL(gpmm_copy(&world.guest, BASE, BASE + LEFT - 9, 100,
+				  &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 9);
+	CU_ASSERT_EQUAL(gpmm_copy(&world.guest, BASE + LEFT - 9, BASE, 100,
+				  &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 9);
+	world_end(&world);
+}
+
+static void integers_fault_too(void)
+{
+	static const enum gpmm_type types[] = { GPMM_U8, GPMM_LE16, GPMM_BE32,
+						GPMM_LE64 };
+	struct world world;
+
+	make_truncated(&world);
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t value = 42, old = 43;
+
+		CU_ASSERT_EQUAL(gpmm_load(&world.guest, BASE + LEFT, types[i],
+					  GPMM_ACQUIRE, &value), -EFAULT);
+		CU_ASSERT_EQUAL(gpmm_store(&world.guest, BASE + LEFT, types[i],
+					   GPMM_RELEASE, 1), -EFAULT);
+		CU_ASSERT_EQUAL(gpmm_store(&world.guest, BASE + LEFT, types[i],
+					   GPMM_SEQ_CST, 1), -EFAULT);
+		CU_ASSERT_EQUAL(gpmm_compare_exchange(&world.guest,
+			BASE + LEFT, types[i], GPMM_SEQ_CST, &value, 1),
+			-EFAULT);
+		CU_ASSERT_EQUAL(gpmm_fetch_or(&world.guest, BASE + LEFT,
+			types[i], GPMM_SEQ_CST, 1, &old), -EFAULT);
+		CU_ASSERT_EQUAL(value, 42);
+		CU_ASSERT_EQUAL(old, 43);
+	}
+	CU_ASSERT_EQUAL(world.marks.calls, 0);
+	world_end(&world);
+}
+
+static void memory_that_is_inaccessible_is_an_error(void)
+{
+	struct world world;
+	char byte = 0;
+	char *hva;
+
+	world_make(&world, 0);
+	hva = world_ram(&world, BASE, SIZE, GPMM_RW);
+	CU_ASSERT_EQUAL(mprotect(hva, PAGE, PROT_NONE), 0);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE, &byte, 1, NULL),
+			-EFAULT);
+	CU_ASSERT_EQUAL(mprotect(hva, PAGE, PROT_READ), 0);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE, &byte, 1, NULL), 0);
+	CU_ASSERT_EQUAL(gpmm_write(&world.guest, BASE, &byte, 1, NULL),
+			-EFAULT);
+	world_end(&world);
+}
+
+static void files_see_the_fault_as_well(void)
+{
+	struct world world;
+	int fd = make_file();
+	uint64_t done;
+
+	make_truncated(&world);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, 0, BASE + LEFT, PAGE,
+				       &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 0);
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fd, 0, BASE + LEFT, PAGE,
+				      &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 0);
+	close(fd);
+	world_end(&world);
+}
+
+/* --------------------------------------------------- others' handlers --- */
+
+static volatile sig_atomic_t foreign_calls;
+static char *foreign_page;
+
+/* Repairs the fault, as an embedder's own paging would. */
+static void foreign(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	foreign_calls++;
+	if ((char *)info->si_addr == foreign_page)
+		mprotect(foreign_page, PAGE, PROT_READ | PROT_WRITE);
+}
+
+static void foreign_faults_go_to_the_earlier_handler(void)
+{
+	struct sigaction ours = { .sa_sigaction = foreign,
+				  .sa_flags = SA_SIGINFO }, old, now;
+	struct world world;
+	char byte;
+
+	gpmm_fault_remove();
+	sigaction(SIGSEGV, &ours, &old);
+	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
+	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
+	foreign_page = mmap(NULL, PAGE, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	*(volatile char *)foreign_page = 7;
+	CU_ASSERT_EQUAL(foreign_calls, 1);
+	raise(SIGSEGV);
+	CU_ASSERT_EQUAL(foreign_calls, 2);
+	make_truncated(&world);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + LEFT, &byte, 1, NULL),
+			-EFAULT);
+	CU_ASSERT_EQUAL(foreign_calls, 2);
+	world_end(&world);
+	gpmm_fault_remove();
+	sigaction(SIGSEGV, NULL, &now);
+	CU_ASSERT_PTR_NOT_EQUAL(now.sa_sigaction, foreign);
+	gpmm_fault_remove();
+	sigaction(SIGSEGV, NULL, &now);
+	CU_ASSERT_PTR_EQUAL(now.sa_sigaction, foreign);
+	sigaction(SIGSEGV, &old, NULL);
+	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
+}
+
+static void (*below)(int, siginfo_t *, void *);
+
+static void on_top(int signal, siginfo_t *info, void *context)
+{
+	foreign_calls++;
+	below(signal, info, context);
+}
+
+/* Put over ours, and still there when ours is removed and installed again. */
+static void a_handler_over_ours_makes_no_ring(void)
+{
+	struct sigaction top = { .sa_sigaction = on_top,
+				 .sa_flags = SA_SIGINFO }, ours, now;
+	struct world world;
+	char byte;
+
+	foreign_calls = 0;
+	sigaction(SIGBUS, &top, &ours);
+	below = ours.sa_sigaction;
+	gpmm_fault_remove();
+	sigaction(SIGBUS, NULL, &now);
+	CU_ASSERT_PTR_EQUAL(now.sa_sigaction, on_top);
+	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
+	sigaction(SIGBUS, NULL, &now);
+	CU_ASSERT_PTR_EQUAL(now.sa_sigaction, on_top);
+	make_truncated(&world);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + LEFT, &byte, 1, NULL),
+			-EFAULT);
+	CU_ASSERT_TRUE(foreign_calls > 0);
+	world_end(&world);
+	sigaction(SIGBUS, &ours, NULL);
+}
+
+static void recover_only(int signal, siginfo_t *info, void *context)
+{
+	if (!gpmm_fault_recover(signal, info, context))
+		_exit(99);
+}
+
+static void an_embedder_s_handler_may_ask(void)
+{
+	struct sigaction own = { .sa_sigaction = recover_only,
+				 .sa_flags = SA_SIGINFO }, old;
+	struct world world;
+	char byte;
+
+	sigaction(SIGBUS, &own, &old);
+	make_truncated(&world);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + LEFT, &byte, 1, NULL),
+			-EFAULT);
+	world_end(&world);
+	sigaction(SIGBUS, &old, NULL);
+}
+
+/* How a child dies of @kill when the library's handlers are in. */
+static int death_of(void (*kill)(void))
+{
+	int status;
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		gpmm_fault_remove();
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		alarm(5);
+		gpmm_fault_install();
+		kill();
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void store_to_null(void)
+{
+	volatile char *volatile nowhere = NULL;
+
+	*nowhere = 1;
+}
+
+static void send_sigbus(void)
+{
+	raise(SIGBUS);
+}
+
+static void ignore_sigsegv(void)
+{
+	gpmm_fault_remove();
+	signal(SIGSEGV, SIG_IGN);
+	gpmm_fault_install();
+	raise(SIGSEGV);
+}
+
+static void ignore_and_store(void)
+{
+	ignore_sigsegv();
+	store_to_null();
+}
+
+static void bugs_still_kill(void)
+{
+	CU_ASSERT_EQUAL(death_of(store_to_null), SIGSEGV);
+	CU_ASSERT_EQUAL(death_of(send_sigbus), SIGBUS);
+	CU_ASSERT_EQUAL(death_of(ignore_sigsegv), 0);
+	CU_ASSERT_EQUAL(death_of(ignore_and_store), SIGSEGV);
+}
+
+/* -------------------------------------------------------- userfaultfd --- */
+
+static int open_uffd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Hands out pages of 'u', until told to stop through a pipe. */
+struct pager {
+	int uffd, stop;
+	unsigned int served;
+};
+
+static void serve(struct pager *pager)
+{
+	static char page[4096];
+	struct uffdio_copy copy = { .src = (uintptr_t)page, .len = PAGE };
+	struct uffd_msg message;
+
+	if (read(pager->uffd, &message, sizeof(message)) != sizeof(message))
+		return;
+	memset(page, 'u', sizeof(page));
+	copy.dst = message.arg.pagefault.address & ~(PAGE - 1);
+	pager->served += !ioctl(pager->uffd, UFFDIO_COPY, &copy);
+}
+
+static void *page_in(void *arg)
+{
+	struct pager *pager = arg;
+	struct pollfd fds[] = { { pager->uffd, POLLIN, 0 },
+				{ pager->stop, POLLIN, 0 } };
+
+	while (poll(fds, 2, -1) > 0 && !fds[1].revents)
+		serve(pager);
+	return NULL;
+}
+
+static void memory_paged_by_userfaultfd_works(void)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct pager pager = { .uffd = open_uffd() };
+	char buffer[3 * PAGE];
+	struct world world;
+	pthread_t thread;
+	int stop[2];
+
+	if (pager.uffd < 0) {
+		printf("(no userfaultfd here) ");
+		return;
+	}
+	world_make(&world, 0);
+	reg.range.start = (uintptr_t)world_ram(&world, BASE, SIZE, GPMM_RW);
+	reg.range.len = SIZE;
+	CU_ASSERT_EQUAL_FATAL(ioctl(pager.uffd, UFFDIO_REGISTER, &reg), 0);
+	CU_ASSERT_EQUAL_FATAL(pipe(stop), 0);
+	pager.stop = stop[0];
+	pthread_create(&thread, NULL, page_in, &pager);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + PAGE / 2, buffer,
+				  2 * PAGE, NULL), 0);
+	CU_ASSERT_EQUAL(buffer[0], 'u');
+	CU_ASSERT_EQUAL(buffer[2 * PAGE - 1], 'u');
+	CU_ASSERT_EQUAL(gpmm_store(&world.guest, BASE + 3 * PAGE, GPMM_LE32,
+				   GPMM_RELAXED, 0), 0);
+	CU_ASSERT_EQUAL(write(stop[1], "", 1), 1);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(pager.served, 4);
+	close(stop[0]);
+	close(stop[1]);
+	close(pager.uffd);
+	world_end(&world);
+}
+
+int main(void)
+{
+	static const CU_TestInfo tests[] = {
+		TEST(bytes_before_the_fault_are_done),
+		TEST(integers_fault_too),
+		TEST(memory_that_is_inaccessible_is_an_error),
+		TEST(files_see_the_fault_as_well),
+		TEST(foreign_faults_go_to_the_earlier_handler),
+		TEST(a_handler_over_ours_makes_no_ring),
+		TEST(an_embedder_s_handler_may_ask),
+		TEST(bugs_still_kill),
+		TEST(memory_paged_by_userfaultfd_works),
+		CU_TEST_INFO_NULL,
+	};
+	int ret = gpmm_fault_install();
+
+	if (ret == -EOPNOTSUPP) {
+		printf("no fault recovery on this processor\n");
+		return 77;
+	}
+	ret = run_suite("faults", tests);
+	gpmm_fault_remove();
+	return ret;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Pins, scatter lists and files: memory in use beyond a read section. */
+#include "config.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "guest_fixture.h"
+
+#define BASE UINT64_C(0x800000)
+
+static void count_release(void *arg, void *addr, uint64_t size)
+{
+	(void)addr;
+	(void)size;
+	++*(int *)arg;
+}
+
+static void map_counted(struct world *world, int *released)
+{
+	struct gpmm_host_options options = { .size = 2 * PAGE,
+		.release = count_release, .release_arg = released };
+	struct gpmm_host *host = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &host), 0);
+	world_map(world, BASE, host, GPMM_RW);
+}
+
+static struct gpmm_holder *hold(void)
+{
+	struct gpmm_holder *holder = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_holder_create("test", &holder), 0);
+	return holder;
+}
+
+static void a_pin_survives_the_unmapping(void)
+{
+	struct gpmm_holder *holder = hold();
+	struct gpmm_pin pin;
+	struct world world;
+	int released = 0;
+
+	world_make(&world, 0);
+	map_counted(&world, &released);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE + 100, 9 * PAGE,
+				 GPMM_RW, &pin), 0);
+	CU_ASSERT_EQUAL(pin.size, 2 * PAGE - 100);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, 2 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 0);
+	*(char *)pin.addr = 1;
+	gpmm_pin_release(&world.guest, &pin, 50);
+	CU_ASSERT_EQUAL(released, 1);
+	CU_ASSERT_EQUAL(world.marks.start, BASE + 100);
+	CU_ASSERT_EQUAL(world.marks.size, 50);
+	gpmm_holder_destroy(holder);
+	world_end(&world);
+}
+
+static void memory_without_pins_goes_with_its_area(void)
+{
+	struct world world;
+	int released = 0;
+
+	world_make(&world, 0);
+	map_counted(&world, &released);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, 2 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 1);
+	world_end(&world);
+}
+
+static void pins_are_refused_where_access_is(void)
+{
+	struct gpmm_holder *holder = hold();
+	struct gpmm_pin pin;
+	struct world world;
+
+	world_make(&world, 0);
+	world_ram(&world, BASE, PAGE, GPMM_READ);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE, 8, GPMM_RW, &pin),
+			-EACCES);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE - 1, 8, GPMM_READ,
+				 &pin), -ENXIO);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE, 0, GPMM_READ,
+				 &pin), -EINVAL);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE, UINT64_MAX,
+				 GPMM_READ, &pin), -EINVAL);
+	gpmm_holder_destroy(holder);
+	world_end(&world);
+}
+
+/* Two areas that meet at BASE + 2 pages, and ranges over them. */
+static const struct gpmm_range list[] = {
+	{ BASE + 10, 20 }, { BASE, 0 }, { BASE + 2 * PAGE - 5, 15 },
+	{ BASE + 3 * PAGE, PAGE },
+};
+static const uint64_t list_pieces[] = { 20, 5, 10, PAGE };
+
+static void a_scatter_list_covers_its_ranges_in_order(void)
+{
+	struct gpmm_holder *holder = hold();
+	struct gpmm_pin pins[4];
+	struct iovec iov[4];
+	struct world world;
+	size_t count = 0;
+	char *low, *high;
+
+	world_make(&world, 0);
+	low = world_ram(&world, BASE, 2 * PAGE, GPMM_RW);
+	high = world_ram(&world, BASE + 2 * PAGE, 2 * PAGE, GPMM_RW);
+	CU_ASSERT_EQUAL(gpmm_gather(&world.guest, holder, list, 4, GPMM_WRITE,
+				    iov, pins, 4, &count), 0);
+	CU_ASSERT_EQUAL_FATAL(count, 4);
+	for (size_t i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(iov[i].iov_len, list_pieces[i]);
+	CU_ASSERT_PTR_EQUAL(iov[0].iov_base, low + 10);
+	CU_ASSERT_PTR_EQUAL(iov[1].iov_base, low + 2 * PAGE - 5);
+	CU_ASSERT_PTR_EQUAL(iov[2].iov_base, high);
+	CU_ASSERT_PTR_EQUAL(iov[3].iov_base, high + PAGE);
+	/* Of the pieces 20, 5, 10, ... the first 27 bytes were written. */
+	gpmm_gather_release(&world.guest, pins, count, 27);
+	CU_ASSERT_EQUAL(world.marks.size, 27);
+	CU_ASSERT_EQUAL(world.marks.calls, 3);
+	gpmm_holder_destroy(holder);
+	world_end(&world);
+}
+
+static void a_list_too_short_is_told_the_length(void)
+{
+	struct gpmm_holder *holder = hold();
+	struct gpmm_pin pins[4];
+	struct iovec iov[4];
+	struct world world;
+	int released = 0;
+
+	world_make(&world, 0);
+	map_counted(&world, &released);
+	world_ram(&world, BASE + 2 * PAGE, 2 * PAGE, GPMM_RW);
+	for (size_t capacity = 0; capacity < 4; capacity++) {
+		size_t count = 0;
+
+		CU_ASSERT_EQUAL(gpmm_gather(&world.guest, holder, list, 4,
+			GPMM_WRITE, iov, pins, capacity, &count), -ENOSPC);
+		CU_ASSERT_EQUAL(count, 4);
+	}
+	/* Nothing stayed pinned. */
+	CU_ASSERT_EQUAL(gpmm_set_clear(world.set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 1);
+	gpmm_holder_destroy(holder);
+	world_end(&world);
+}
+
+static void a_list_that_leaves_memory_pins_nothing(void)
+{
+	static const struct gpmm_range bad[][2] = {
+		{ { BASE, PAGE }, { BASE + 2 * PAGE - 1, 2 } },
+		{ { BASE, PAGE }, { 0, 1 } },
+		{ { BASE, PAGE }, { UINT64_MAX, 2 } },
+		{ { BASE, PAGE }, { BASE + 1, UINT64_MAX } },
+		{ { BASE, UINT64_MAX - BASE }, { BASE, 1 } },
+	};
+	struct gpmm_holder *holder = hold();
+	struct gpmm_pin pins[8];
+	struct iovec iov[8];
+	struct world world;
+	int released = 0;
+	size_t count;
+
+	world_make(&world, 0);
+	map_counted(&world, &released);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		CU_ASSERT_TRUE(gpmm_gather(&world.guest, holder, bad[i], 2,
+					   GPMM_WRITE, iov, pins, 8,
+					   &count) < 0);
+	CU_ASSERT_EQUAL(world.marks.calls, 0);
+	CU_ASSERT_EQUAL(gpmm_set_clear(world.set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 1);
+	gpmm_holder_destroy(holder);
+	world_end(&world);
+}
+
+/* ------------------------------------------------------------- files --- */
+
+enum { AREAS = 40 };
+
+static void files_are_read_and_written_across_areas(void)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	uint64_t size = AREAS * PAGE - 100, done;
+	struct world world;
+	char *out = malloc(size), *in = malloc(size);
+
+	world_make(&world, 0);
+	for (uint64_t i = 0; i < AREAS; i++)
+		world_ram(&world, BASE + i * PAGE, PAGE, GPMM_RW);
+	for (uint64_t i = 0; i < size; i++)
+		out[i] = (char)(i * 31 + i / PAGE);
+	CU_ASSERT_EQUAL(pwrite(fd, out, size, 5), (ssize_t)size);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, 5, BASE + 50, size,
+				       &done), 0);
+	CU_ASSERT_EQUAL(done, size);
+	CU_ASSERT_EQUAL(world.marks.start, BASE + 50);
+	CU_ASSERT_EQUAL(world.marks.size, size);
+	CU_ASSERT_FALSE(world.marks.torn);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + 50, in, size, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(in, out, size), 0);
+	CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fd, -1, BASE + 50, size,
+				      &done), 0);
+	CU_ASSERT_EQUAL(done, size);
+	memset(in, 0, size);
+	CU_ASSERT_EQUAL(pread(fd, in, size, 0), (ssize_t)size);
+	CU_ASSERT_EQUAL(memcmp(in, out, size), 0);
+	/* The end of the file. */
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, (off_t)size - 9, BASE,
+				       PAGE, &done), 0);
+	CU_ASSERT_EQUAL(done, 9);
+	/* The end of guest memory. */
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fd, 0,
+				      BASE + (AREAS - 1) * PAGE, 2 * PAGE,
+				      &done), -ENXIO);
+	CU_ASSERT_EQUAL(done, PAGE);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, -1, 0, BASE, 1, &done),
+			-EBADF);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, -2, BASE, 1, &done),
+			-EINVAL);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, 0, UINT64_MAX, 2,
+				       &done), -EINVAL);
+	free(out);
+	free(in);
+	close(fd);
+	world_end(&world);
+}
+
+static void a_pipe_gives_what_it_has(void)
+{
+	struct world world;
+	uint64_t done;
+	int fds[2];
+	char in[5];
+
+	world_make(&world, 0);
+	world_ram(&world, BASE, PAGE, GPMM_RW);
+	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+	CU_ASSERT_EQUAL(write(fds[1], "hello", 5), 5);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fds[0], -1, BASE + 3,
+				       100, &done), 0);
+	CU_ASSERT_EQUAL(done, 5);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + 3, in, 5, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(in, "hello", 5), 0);
+	close(fds[0]);
+	close(fds[1]);
+	world_end(&world);
+}
+
+int main(void)
+{
+	static const CU_TestInfo tests[] = {
+		TEST(a_pin_survives_the_unmapping),
+		TEST(memory_without_pins_goes_with_its_area),
+		TEST(pins_are_refused_where_access_is),
+		TEST(a_scatter_list_covers_its_ranges_in_order),
+		TEST(a_list_too_short_is_told_the_length),
+		TEST(a_list_that_leaves_memory_pins_nothing),
+		TEST(files_are_read_and_written_across_areas),
+		TEST(a_pipe_gives_what_it_has),
+		CU_TEST_INFO_NULL,
+	};
+
+	return run_suite("pins and scatter lists", tests);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Drains: they end in time, and say who holds what. */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest_fixture.h"
+
+#define BASE UINT64_C(0x900000)
+#define SIZE (8 * PAGE)
+
+static struct gpmm_host *map(struct world *world)
+{
+	struct gpmm_host_options options = { .size = SIZE };
+	struct gpmm_host *host = NULL;
+
+	world_make(world, 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &host), 0);
+	world_map(world, BASE, gpmm_host_get(host), GPMM_RW);
+	return host;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+static struct gpmm_holder *hold(const char *label)
+{
+	struct gpmm_holder *holder = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_holder_create(label, &holder), 0);
+	return holder;
+}
+
+static void nothing_held_is_done(void)
+{
+	struct gpmm_certificate certificate = { .capacity = 0 };
+	struct world world;
+	struct gpmm_host *host = map(&world);
+
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
+			0);
+	CU_ASSERT_TRUE(certificate.done);
+	CU_ASSERT_FALSE(certificate.readers);
+	CU_ASSERT_EQUAL(certificate.pins + certificate.area_pins, 0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, PAGE, PAGE, 30000, NULL),
+			0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, SIZE, 0, 0, NULL),
+			-EINVAL);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, SIZE - PAGE, 2 * PAGE, 0,
+				   NULL), -EINVAL);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 1, UINT64_MAX, 0, NULL),
+			-EINVAL);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
+static void the_certificate_names_who_holds_what(void)
+{
+	struct gpmm_holding holdings[1];
+	struct gpmm_certificate certificate = { .holdings = holdings,
+						.capacity = 1 };
+	struct gpmm_holder *disk = hold("disk"), *net = hold("net");
+	struct gpmm_pin a, b;
+	struct world world;
+	struct gpmm_host *host = map(&world);
+	uint64_t before = now_ns();
+
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, disk, BASE + PAGE + 7, 100,
+				 GPMM_READ, &a), 0);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, net, BASE + 5 * PAGE, 1,
+				 GPMM_READ, &b), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 4 * PAGE, 30,
+				   &certificate), -ETIMEDOUT);
+	CU_ASSERT_TRUE(now_ns() - before >= 30000000);
+	CU_ASSERT_FALSE(certificate.done);
+	CU_ASSERT_FALSE(certificate.readers);
+	CU_ASSERT_EQUAL(certificate.pins, 1);
+	CU_ASSERT_STRING_EQUAL(holdings[0].label, "disk");
+	CU_ASSERT_EQUAL(holdings[0].thread, syscall(SYS_gettid));
+	CU_ASSERT_EQUAL(holdings[0].gpa, BASE + PAGE + 7);
+	CU_ASSERT_EQUAL(holdings[0].size, 100);
+	CU_ASSERT_PTR_EQUAL(holdings[0].addr, a.addr);
+	CU_ASSERT_TRUE(holdings[0].since_ns + 100000000 > before &&
+		       holdings[0].since_ns <= now_ns());
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 1, &certificate),
+			-ETIMEDOUT);
+	CU_ASSERT_EQUAL(certificate.pins, 2);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 2 * PAGE, 3 * PAGE, 30000,
+				   &certificate), 0);
+	gpmm_unpin(&a);
+	gpmm_unpin(&b);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
+			0);
+	gpmm_holder_destroy(disk);
+	gpmm_holder_destroy(net);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
+struct worker {
+	struct world *world;
+	pthread_barrier_t barrier;
+	bool in_section;
+};
+
+/* Holds something until the drain is under way, then lets go. */
+static void *hold_on(void *arg)
+{
+	struct gpmm_holder *holder = hold("worker");
+	struct worker *worker = arg;
+	struct gpmm_pin pin;
+
+	gpmm_thread_register();
+	if (worker->in_section)
+		gpmm_read_lock();
+	else
+		CU_ASSERT_EQUAL(gpmm_pin(&worker->world->guest, holder, BASE,
+					 SIZE, GPMM_RW, &pin), 0);
+	pthread_barrier_wait(&worker->barrier);
+	pthread_barrier_wait(&worker->barrier);
+	if (worker->in_section)
+		gpmm_read_unlock();
+	else
+		gpmm_unpin(&pin);
+	gpmm_thread_unregister();
+	gpmm_holder_destroy(holder);
+	return NULL;
+}
+
+static void a_drain_ends_when_the_last_lets_go(bool in_section)
+{
+	struct gpmm_certificate certificate = { .capacity = 0 };
+	struct world world;
+	struct gpmm_host *host = map(&world);
+	struct worker worker = { .world = &world, .in_section = in_section };
+	pthread_t thread;
+
+	pthread_barrier_init(&worker.barrier, NULL, 2);
+	pthread_create(&thread, NULL, hold_on, &worker);
+	pthread_barrier_wait(&worker.barrier);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 20, &certificate),
+			-ETIMEDOUT);
+	CU_ASSERT_EQUAL(certificate.readers, in_section);
+	CU_ASSERT_EQUAL(certificate.pins, !in_section);
+	pthread_barrier_wait(&worker.barrier);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
+			0);
+	CU_ASSERT_TRUE(certificate.done);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&worker.barrier);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
+static void a_drain_waits_for_pins_and_no_longer(void)
+{
+	a_drain_ends_when_the_last_lets_go(false);
+}
+
+static void a_reader_that_stays_is_told_of_and_not_waited_for(void)
+{
+	a_drain_ends_when_the_last_lets_go(true);
+}
+
+static void nameless_pins_count(void)
+{
+	struct gpmm_certificate certificate = { .capacity = 0 };
+	struct gpmm_area area;
+	struct world world;
+	struct gpmm_host *host = map(&world);
+
+	gpmm_read_lock();
+	CU_ASSERT_TRUE(gpmm_set_find_rcu(world.set, BASE, &area));
+	gpmm_area_pin(&area);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 1, NULL), -EDEADLK);
+	gpmm_read_unlock();
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 1, &certificate),
+			-ETIMEDOUT);
+	CU_ASSERT_EQUAL(certificate.area_pins, 1);
+	gpmm_area_unpin(&area);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
+			0);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
+int main(void)
+{
+	static const CU_TestInfo tests[] = {
+		TEST(nothing_held_is_done),
+		TEST(the_certificate_names_who_holds_what),
+		TEST(a_drain_waits_for_pins_and_no_longer),
+		TEST(a_reader_that_stays_is_told_of_and_not_waited_for),
+		TEST(nameless_pins_count),
+		CU_TEST_INFO_NULL,
+	};
+
+	return run_suite("drain", tests);
+}
