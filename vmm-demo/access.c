@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "device.h"
 #include "guest.h"
 #include "say.h"
 
@@ -18,55 +17,39 @@ static const char *const where[ACCESSES] = {
  * KVM tells only that no memory answered. Whether a device was meant, or a
  * write met the ROM, the set knows.
  */
-static enum access kind_of(const struct gpmm_set *set, gpmm_gpa_t addr,
-			   bool write, struct gpmm_area *area)
+static enum access kind_of(const struct gpmm_set *set,
+			   const struct gpmm_kvm_access *access,
+			   struct gpmm_area *area)
 {
-	if (!gpmm_set_find(set, addr, area))
+	bool found = gpmm_set_find(set, access->gpa, area);
+
+	switch (gpmm_kvm_judge(access, found ? area : NULL)) {
+	case GPMM_KVM_NOTHING:
 		return ACCESS_NOTHING;
-	if (area->flags & GPMM_MMIO)
-		return ACCESS_DEVICE;
-	if (!area->host)
-		return ACCESS_RESERVED;
-	return write && !(area->flags & GPMM_WRITE) ? ACCESS_READ_ONLY :
-						      ACCESS_BROKEN;
-}
-
-static void access_device(const struct gpmm_area *area, gpmm_gpa_t addr,
-			  uint8_t *data, uint32_t size, bool write)
-{
-	struct device *device = area->owner;
-	uint64_t offset = addr - area->start;
-	uint64_t value = 0;
-
-	if (write) {
-		memcpy(&value, data, size);
-	} else {
-		value = device_read(device, offset);
-		memcpy(data, &value, size);
+	case GPMM_KVM_ROM:
+		return ACCESS_READ_ONLY;
+	case GPMM_KVM_MMIO:
+		return area->owner ? ACCESS_DEVICE : ACCESS_RESERVED;
+	default:
+		return ACCESS_BROKEN;
 	}
-	if (device->machine->options->verbose)
-		say("%s device register %#jx: %#jx", write ? "write" : "read",
-		    (uintmax_t)offset, (uintmax_t)value);
-	if (write)
-		device_write(device, offset, value);
 }
 
-void access_memory(struct accesses *accesses, gpmm_gpa_t addr, uint8_t *data,
-		   uint32_t size, bool write)
+void access_memory(struct accesses *accesses,
+		   const struct gpmm_kvm_access *access)
 {
 	struct gpmm_area area;
-	enum access kind =
-		kind_of(accesses->machine->set, addr, write, &area);
+	enum access kind = kind_of(accesses->machine->set, access, &area);
 
 	accesses->count[kind]++;
 	if (kind == ACCESS_DEVICE) {
-		access_device(&area, addr, data, size, write);
+		gpmm_kvm_dispatch(access, &area);
 		return;
 	}
-	say("%s %u bytes at %#jx: %s", write ? "write" : "read", size,
-	    (uintmax_t)addr, where[kind]);
-	if (!write)
-		memset(data, 0xff, size);
+	say("%s %ju bytes at %#jx: %s", access->write ? "write" : "read",
+	    (uintmax_t)access->size, (uintmax_t)access->gpa, where[kind]);
+	if (!access->write)
+		memset(access->data, 0xff, access->size);
 }
 
 void access_port(struct accesses *accesses, uint16_t port, uint8_t *data,

@@ -24,9 +24,8 @@ struct accesses {
 	uint64_t count[ACCESSES];
 };
 
-/* @data: @size bytes (1 to 8), in or out */
-void access_memory(struct accesses *accesses, gpmm_gpa_t addr, uint8_t *data,
-		   uint32_t size, bool write);
+void access_memory(struct accesses *accesses,
+		   const struct gpmm_kvm_access *access);
 
 /* @data: @count items of @size bytes each, in or out */
 void access_port(struct accesses *accesses, uint16_t port, uint8_t *data,

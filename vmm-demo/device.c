@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +20,8 @@ static uint64_t microseconds(void)
 /* The guest asks for other memory. Return: 0 or a negative errno. */
 static int change(struct device *device, uint64_t offset, uint64_t value)
 {
+	if (device->churn.running)
+		return -EBUSY;
 	switch (offset) {
 	case DEV_PLUG:
 		return dimm_plug(device->machine, &device->dimm, value);
@@ -78,7 +81,38 @@ static void change_and_tell(struct device *device, uint64_t offset,
 		report_map(device->machine);
 }
 
-uint64_t device_read(struct device *device, uint64_t offset)
+static void churn(struct device *device, uint64_t rounds)
+{
+	if (churn_start(&device->churn, device->machine, &device->dimm, rounds))
+		return;
+	say("DIMM churn: seal half and unseal, %ju times, while the guest runs",
+	    (uintmax_t)rounds);
+}
+
+static uint64_t churn_left(struct device *device)
+{
+	uint64_t left = atomic_load(&device->churn.left);
+
+	if (!left)
+		device_stop(device);
+	return left;
+}
+
+void device_stop(struct device *device)
+{
+	struct gpmm_kvm_stats stats;
+
+	if (!device->churn.running)
+		return;
+	device->error = churn_join(&device->churn);
+	gpmm_kvm_get_stats(device->machine->memslots, &stats);
+	say("DIMM churn: %s; the gate took the guest out %ju times, for %ju us "
+	    "at most", device->error ? strerror(-device->error) : "done",
+	    (uintmax_t)stats.stalls.kicks,
+	    (uintmax_t)stats.stalls.max_ns / 1000);
+}
+
+static uint64_t read_register(struct device *device, uint64_t offset)
 {
 	const struct options *options = device->machine->options;
 
@@ -93,6 +127,8 @@ uint64_t device_read(struct device *device, uint64_t offset)
 		return HIGH_BASE + options->high_size;
 	case DEV_RESERVED:
 		return device->machine->reserved;
+	case DEV_CHURN:
+		return churn_left(device);
 	case DEV_DIMM:
 		return device->dimm.start;
 	default:
@@ -100,7 +136,8 @@ uint64_t device_read(struct device *device, uint64_t offset)
 	}
 }
 
-void device_write(struct device *device, uint64_t offset, uint64_t value)
+static void write_register(struct device *device, uint64_t offset,
+			   uint64_t value)
 {
 	switch (offset) {
 	case DEV_SCRATCH:
@@ -112,6 +149,9 @@ void device_write(struct device *device, uint64_t offset, uint64_t value)
 	case DEV_UNPLUG:
 		change_and_tell(device, offset, value);
 		break;
+	case DEV_CHURN:
+		churn(device, value);
+		break;
 	case DEV_WRONG:
 		say("the guest finds a wrong word at %#jx", (uintmax_t)value);
 		break;
@@ -120,4 +160,32 @@ void device_write(struct device *device, uint64_t offset, uint64_t value)
 		device->done = true;
 		break;
 	}
+}
+
+/* The guest's registers are little-endian. */
+static void access(struct gpmm_kvm_window *window, uint64_t offset, void *data,
+		   unsigned int size, bool write)
+{
+	struct device *device = (struct device *)window;
+	uint64_t value = 0;
+
+	if (write) {
+		memcpy(&value, data, size);
+	} else {
+		value = read_register(device, offset);
+		memcpy(data, &value, size);
+	}
+	if (device->machine->options->verbose)
+		say("%s device register %#jx: %#jx", write ? "write" : "read",
+		    (uintmax_t)offset, (uintmax_t)value);
+	if (write)
+		write_register(device, offset, value);
+}
+
+void device_init(struct device *device, struct machine *machine)
+{
+	*device = (struct device){
+		.window.access = access,
+		.machine = machine,
+	};
 }

@@ -3,18 +3,22 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
-#include "dimm.h"
+#include "churn.h"
 
 struct device {
+	struct gpmm_kvm_window window;	/* first: the area's owner */
 	struct machine *machine;
 	struct dimm dimm;
+	struct churn churn;
 	uint64_t scratch;
 	uint64_t failed;	/* checks, as the guest counts them */
+	int error;		/* of a change that the guest did not wait for */
 	bool done;		/* the guest rang the doorbell */
 };
 
-/* @offset: of the register in the window, in bytes */
-uint64_t device_read(struct device *device, uint64_t offset);
-void device_write(struct device *device, uint64_t offset, uint64_t value);
+void device_init(struct device *device, struct machine *machine);
+
+/* Wait for what it still does. */
+void device_stop(struct device *device);
 
 #endif

@@ -135,6 +135,20 @@ seal:
 	mov	%rdx, DIMM_SIZE / 2(%rbx)
 	check	"unsealed DIMM: a write to its middle does again"
 
+/* Now the VMM does not wait: it changes the DIMM while it is being read. */
+churn:
+	movq	$CHURN_ROUNDS, DEV_CHURN(%r12)
+1:	mov	%rbx, %rdi
+	lea	DIMM_SIZE(%rbx), %rsi
+	mov	%rbx, %rdx
+	call	verify
+	test	%eax, %eax
+	jnz	2f
+	mov	DEV_CHURN(%r12), %rdx
+	test	%rdx, %rdx
+	jnz	1b
+2:	check	"churned DIMM: split and merged while I read, never a hole"
+
 /* %rbx: where the DIMM was, %rbp: where it is. */
 move:
 	movq	$1, DEV_MOVE(%r12)

@@ -34,13 +34,16 @@
 #define DEV_DIMM	0x30	/* r: where the DIMM is, 0: nowhere */
 #define DEV_PLUG	0x38	/* w: bytes: plug a DIMM so large */
 #define DEV_SEAL	0x40	/* w: 1: its middle half read-only; 0: not */
-#define DEV_MOVE	0x48	/* w: move it, with what is in it */
-#define DEV_UNPLUG	0x50	/* w: take it out */
-#define DEV_WRONG	0x58	/* w: the word there is not what it was */
-#define DEV_DONE	0x60	/* w: the doorbell: so many checks failed */
+#define DEV_CHURN	0x48	/* w: seal and unseal it so often, meanwhile */
+				/* r: how often it is still to be done */
+#define DEV_MOVE	0x50	/* w: move it, with what is in it */
+#define DEV_UNPLUG	0x58	/* w: take it out */
+#define DEV_WRONG	0x60	/* w: the word there is not what it was */
+#define DEV_DONE	0x68	/* w: the doorbell: so many checks failed */
 
 #define DEVICE_ID	0x6f6d65646d6d7067	/* "gpmmdemo" */
 #define DIMM_SIZE	0x1000000
+#define CHURN_ROUNDS	20
 
 /*
  * The word at address a is filled with a ^ PATTERN, so that an alias of any

@@ -26,7 +26,7 @@ static void log_line(void *arg, enum gpmm_log_level level, const char *message)
 }
 
 static enum outcome run(struct machine *machine, struct accesses *accesses,
-			struct observer *observer, const bool *done)
+			struct observer *observer, struct device *device)
 {
 	struct vcpu vcpu;
 	enum outcome outcome;
@@ -34,8 +34,9 @@ static enum outcome run(struct machine *machine, struct accesses *accesses,
 	vcpu_create(&vcpu, machine);
 	observer_start(observer, machine);
 	watchdog_start(vcpu.run, machine->options->timeout);
-	outcome = vcpu_run(&vcpu, accesses, done);
+	outcome = vcpu_run(&vcpu, accesses, &device->done);
 	watchdog_stop();
+	device_stop(device);
 	observer_stop(observer);
 	vcpu_destroy(&vcpu);
 	say_guest_rest();
@@ -45,19 +46,20 @@ static enum outcome run(struct machine *machine, struct accesses *accesses,
 static bool demonstrate(const struct options *options)
 {
 	struct machine machine;
-	struct device device = { .machine = &machine };
+	struct device device;
 	struct accesses accesses = { .machine = &machine };
 	struct observer observer;
 	enum outcome outcome;
 	bool pass;
 
+	device_init(&device, &machine);
 	machine_create(&machine, options, &device);
 	say("gpmm %s on %s: a machine with %s of RAM at 0 and %s at %#" PRIx64,
 	    gpmm_version(), options->kvm_path, pretty(options->low_size),
 	    pretty(options->high_size), (uint64_t)HIGH_BASE);
 	if (options->verbose)
 		report_map(&machine);
-	outcome = run(&machine, &accesses, &observer, &device.done);
+	outcome = run(&machine, &accesses, &observer, &device);
 	puts("\nMemory map");
 	report_map(&machine);
 	puts("\nExits by kind");

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "observer.h"
 
-#include <signal.h>
-
 #include "guest.h"
-#include "say.h"
+#include "thread.h"
 
 struct sight {
 	gpmm_gpa_t end;		/* of the last area */
@@ -72,18 +70,8 @@ static void *observe(void *arg)
 
 void observer_start(struct observer *observer, const struct machine *machine)
 {
-	sigset_t alarm, before;
-	int ret;
-
 	*observer = (struct observer){ .machine = machine };
-	/* The watchdog's signal is for the vCPU's thread. */
-	sigemptyset(&alarm);
-	sigaddset(&alarm, SIGALRM);
-	pthread_sigmask(SIG_BLOCK, &alarm, &before);
-	ret = pthread_create(&observer->thread, NULL, observe, observer);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (ret)
-		cannot(ret, "no thread");
+	thread_start(&observer->thread, observe, observer);
 }
 
 void observer_stop(struct observer *observer)

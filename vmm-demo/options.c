@@ -31,7 +31,7 @@ static const struct argp_option table[] = {
 	{ "high-memory", 'H', "SIZE", 0,
 	  "RAM from 4 GiB on, up to 32G (128M)", 0 },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", 0,
-	  "Give up on a guest that shows no sign of life for so long (10)", 0 },
+	  "Give up on a guest that shows no sign of life for so long (30)", 0 },
 	{ "kvm", OPT_KVM, "PATH", 0, "The KVM device (/dev/kvm)", 0 },
 	{ "verbose", 'v', NULL, 0,
 	  "Show every device access, and the map after every change", 0 },
@@ -79,7 +79,7 @@ static uint64_t size_of(struct argp_state *state, const char *name,
 			     "--%s: '%s' is not a size such as 64M or 2G", name,
 			     arg);
 	if (errno || number > UINT64_MAX / unit)
-		return UINT64_MAX & ~(uint64_t)(sysconf(_SC_PAGESIZE) - 1);
+		return UINT64_MAX;	/* too much for anyone */
 	return number * unit;
 }
 
@@ -163,7 +163,7 @@ void options_parse(struct options *options, int argc, char **argv)
 		.low_size = 64 * MIB,
 		.high_size = 128 * MIB,
 		.kvm_path = "/dev/kvm",
-		.timeout = 10,
+		.timeout = 30,
 	};
 	argp_program_version_hook = print_version;
 	argp_parse(&argp, argc, argv, 0, NULL, options);

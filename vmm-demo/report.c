@@ -123,6 +123,7 @@ bool report_verdict(enum outcome outcome, const struct accesses *accesses,
 	gpmm_set_for_each(accesses->machine->set, GPMM_RANGE_ALL, check_ram,
 			  &wrong);
 	pass = must(!device->failed, "a check of the guest's did not hold");
+	pass &= must(!device->error, "a change under the guest did not work");
 	pass &= must(!wrong, "RAM does not hold what the guest wrote");
 	pass &= must(!observer->torn, "a reader saw half a change");
 	pass &= must(all_kinds_seen(accesses), "an exit did not come");

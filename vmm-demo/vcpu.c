@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -87,6 +88,27 @@ static void set_regs(int vcpu_fd)
 		cannot(errno, "KVM refuses the registers");
 }
 
+static void ignore(int signal)
+{
+	(void)signal;
+}
+
+/* Run behind the gate, so that no change of the set shows the guest a hole. */
+static void join_gate(struct vcpu *vcpu, const struct machine *machine)
+{
+	struct sigaction action = { .sa_handler = ignore };
+	struct gpmm_kvm_vcpu_options options = {
+		.immediate_exit = &vcpu->run->immediate_exit,
+		.signal = SIGUSR1,
+	};
+	int ret = gpmm_kvm_vcpu_create(machine->memslots, &options,
+				       &vcpu->gate);
+
+	if (ret)
+		cannot(-ret, "no gate for the virtual CPU");
+	sigaction(SIGUSR1, &action, NULL);
+}
+
 void vcpu_create(struct vcpu *vcpu, const struct machine *machine)
 {
 	int size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -102,10 +124,12 @@ void vcpu_create(struct vcpu *vcpu, const struct machine *machine)
 	set_cpuid(machine, vcpu->fd);
 	set_sregs(vcpu->fd);
 	set_regs(vcpu->fd);
+	join_gate(vcpu, machine);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)
 {
+	gpmm_kvm_vcpu_destroy(vcpu->gate);
 	munmap(vcpu->run, vcpu->run_size);
 	close(vcpu->fd);
 }
@@ -116,7 +140,7 @@ static void say_where(const struct vcpu *vcpu, const char *what,
 	struct kvm_regs regs = { 0 };
 
 	ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-	say("the guest died at %#jx: %s, code %u", (uintmax_t)regs.rip, what,
+	say("the guest stops at %#jx: %s, code %u", (uintmax_t)regs.rip, what,
 	    detail);
 }
 
@@ -124,6 +148,7 @@ static void say_where(const struct vcpu *vcpu, const char *what,
 static bool handle_exit(struct vcpu *vcpu, struct accesses *accesses)
 {
 	struct kvm_run *run = vcpu->run;
+	struct gpmm_kvm_access access;
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
@@ -132,8 +157,8 @@ static bool handle_exit(struct vcpu *vcpu, struct accesses *accesses)
 			    run->io.count, run->io.direction == KVM_EXIT_IO_OUT);
 		return true;
 	case KVM_EXIT_MMIO:
-		access_memory(accesses, run->mmio.phys_addr, run->mmio.data,
-			      run->mmio.len, run->mmio.is_write);
+		gpmm_kvm_decode(run, 0, &access);
+		access_memory(accesses, &access);
 		return !accesses->count[ACCESS_BROKEN];
 	case KVM_EXIT_SHUTDOWN:
 		say_where(vcpu, "a fault that it cannot take",
@@ -152,17 +177,24 @@ static bool handle_exit(struct vcpu *vcpu, struct accesses *accesses)
 enum outcome vcpu_run(struct vcpu *vcpu, struct accesses *accesses,
 		      const bool *done)
 {
+	int ret;
+
+	watchdog_pat();
 	while (!*done) {
-		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
-			watchdog_pat();
-			if (!handle_exit(vcpu, accesses))
-				return OUTCOME_DIED;
-		} else if (errno != EINTR) {
-			say_where(vcpu, strerror(errno), errno);
-			return OUTCOME_DIED;
-		} else if (vcpu->run->immediate_exit) {
+		ret = gpmm_kvm_run(vcpu->gate, vcpu->fd);
+		if (ret == -EINTR && !watchdog_barked())
+			continue;
+		if (ret == -EINTR) {
+			say_where(vcpu, "no sign of life", EINTR);
 			return OUTCOME_HUNG;
 		}
+		if (ret) {
+			say_where(vcpu, strerror(-ret), -ret);
+			return OUTCOME_DIED;
+		}
+		if (!handle_exit(vcpu, accesses))
+			return OUTCOME_DIED;
+		watchdog_pat();
 	}
 	return OUTCOME_DONE;
 }

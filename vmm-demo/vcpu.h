@@ -7,6 +7,7 @@
 
 struct vcpu {
 	int fd;
+	struct gpmm_kvm_vcpu *gate;
 	struct kvm_run *run;
 	size_t run_size;
 };

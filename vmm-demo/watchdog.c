@@ -9,14 +9,16 @@
 #include "say.h"
 
 static struct kvm_run *watched;
-static volatile sig_atomic_t patted;
+static volatile sig_atomic_t patted, barked;
 
 /* immediate_exit also stops a KVM_RUN that the signal came just before. */
 static void look(int signal)
 {
 	(void)signal;
-	if (!patted)
+	if (!patted) {
+		barked = 1;
 		watched->immediate_exit = 1;
+	}
 	patted = 0;
 }
 
@@ -40,6 +42,13 @@ void watchdog_start(struct kvm_run *run, double seconds)
 void watchdog_pat(void)
 {
 	patted = 1;
+	barked = 0;
+	watched->immediate_exit = 0;
+}
+
+bool watchdog_barked(void)
+{
+	return barked;
 }
 
 void watchdog_stop(void)

@@ -3,6 +3,8 @@
 #ifndef WATCHDOG_H
 #define WATCHDOG_H
 
+#include <stdbool.h>
+
 struct kvm_run;
 
 /*
@@ -11,7 +13,10 @@ struct kvm_run;
  * to the calling thread if all others block it.
  */
 void watchdog_start(struct kvm_run *run, double seconds);
+/* The guest gave a sign of life; what went before was the VMM's time. */
 void watchdog_pat(void);
+/* Whether it set immediate_exit since the last pat: the gate does so too. */
+bool watchdog_barked(void);
 void watchdog_stop(void);
 
 #endif
