@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <gpmm/kvm.h>
@@ -255,6 +256,18 @@ static uint64_t written(uint64_t page)
 	       memory[(page + COPY) * PAGE / 8 + 1];
 }
 
+/*
+ * 10,000 changes take some 3 s on two idle cores; on crowded ones each kick
+ * waits for its vCPU's turn, and all of them are left to the long tier.
+ */
+static time_t started;
+
+static bool is_too_late(unsigned int changes)
+{
+	return !getenv("GPMM_LONG") && changes >= 200 &&
+	       time(NULL) > started + 5;
+}
+
 /* Else a writer in haste finds them still on their way in each time. */
 static void let_guests_run(void)
 {
@@ -270,13 +283,15 @@ static void test_guests_behind_the_gate_see_no_hole(void)
 {
 	struct gpmm_kvm_stats stats;
 	struct runner runners[2];
+	unsigned int changes = 0;
 
 	setup();
+	started = time(NULL);
 	start(&runners[0], 0, true);
 	start(&runners[1], 1, true);
-	for (unsigned int i = 0; i < 10000; i++) {
-		change(i);
-		if (i % 50 == 0)
+	for (; changes < 10000 && !is_too_late(changes); changes++) {
+		change(changes);
+		if (changes % 50 == 0)
 			let_guests_run();
 	}
 	gpmm_kvm_get_stats(be, &stats);
@@ -289,13 +304,13 @@ static void test_guests_behind_the_gate_see_no_hole(void)
 	for (uint64_t i = 0; i < WRITTEN; i++) {
 		CU_ASSERT(written(i) - rounds(0) <= 1);
 	}
-	CU_ASSERT_EQUAL(stats.stalls.count, 10000);
+	CU_ASSERT_EQUAL(stats.stalls.count, changes);
 	CU_ASSERT(stats.stalls.max_ns > 0);
 	CU_ASSERT(stats.stalls.total_ns >= stats.stalls.max_ns);
-	CU_ASSERT(stats.stalls.kicks >= 10000 / 50);
-	printf("%llu kicks, guests held %llu us on average, %llu at most; ",
-	       (unsigned long long)stats.stalls.kicks,
-	       (unsigned long long)(stats.stalls.total_ns / 10000000),
+	CU_ASSERT(stats.stalls.kicks >= changes / 50);
+	printf("%u changes, %llu kicks, held %llu us on average, %llu at most; ",
+	       changes, (unsigned long long)stats.stalls.kicks,
+	       (unsigned long long)(stats.stalls.total_ns / 1000 / changes),
 	       (unsigned long long)(stats.stalls.max_ns / 1000));
 	teardown();
 }
@@ -313,7 +328,7 @@ static void test_guests_past_the_gate_see_holes(void)
 	setup();
 	start(&runners[0], 0, false);
 	start(&runners[1], 1, false);
-	for (unsigned int i = 0; i < 10000 && holes(runners) < 100; i++)
+	for (unsigned int i = 0; i < 10000 && holes(runners) < 10; i++)
 		change(i);
 	CU_ASSERT(holes(runners) > 0);
 	stop(&runners[0]);
@@ -401,7 +416,7 @@ static void test_vcpu_threads_that_commit_are_served(void)
 
 	setup();
 	lock_init(&writers);
-	changes_left = 500;
+	changes_left = 100;
 	is_split = false;
 	start_with(&runners[0], 0, true, run_and_change);
 	start_with(&runners[1], 1, true, run_and_change);
