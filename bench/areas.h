@@ -55,6 +55,7 @@ enum bench_pattern {
 	BENCH_SEQUENTIAL,	/* page after page, area after area */
 };
 
+/* At most; a smoke test makes do with fewer. */
 #define BENCH_PROBES	(1u << 18)
 #define BENCH_MISS	UINT32_MAX
 

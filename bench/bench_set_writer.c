@@ -76,12 +76,12 @@ static void timed_run(struct bench_racer *racer)
 {
 	size_t at = 0;
 
-	while (!bench_race_over(racer)) {
+	do {
 		racer->contender->timed(racer->map, timed_probes->addr + at,
 					64, &hist);
 		at = (at + 64) % timed_probes->count;
 		racer->done += 64;
-	}
+	} while (!bench_race_over(racer));
 }
 
 static int race(struct entry *entry, struct writing *writing,
@@ -137,6 +137,8 @@ static void print_mode(const struct entry *entry, size_t mode, size_t areas)
 	struct bench_row row = bench_row("writer", what,
 					 entry->contender->name, 1, areas);
 
+	if (!figures->ns.count)
+		return;
 	snprintf(what, sizeof(what), "%s/reader", modes[mode].name);
 	row.ns = &figures->ns;
 	row.mops = &figures->reader;
@@ -156,6 +158,12 @@ static void print_mode(const struct entry *entry, size_t mode, size_t areas)
 static bool concurrent(const struct bench_contender *contender)
 {
 	return contender->concurrent;
+}
+
+/* A smoke test has the two ends. */
+static bool wanted(size_t mode)
+{
+	return bench_options.effort != BENCH_SMOKE || modes[mode].pace <= 0;
 }
 
 static void run(size_t count, int reps, int ms)
@@ -178,7 +186,7 @@ static void run(size_t count, int reps, int ms)
 	}
 	while (reps--)
 		for (m = 0; m < MODES; m++)
-			for (i = 0; i < n; i++)
+			for (i = 0; i < n && wanted(m); i++)
 				measure(&entries[i], m, &writing, &probes, ms);
 	for (i = 0; i < n; i++) {
 		for (m = 0; m < MODES; m++)

@@ -57,11 +57,11 @@ void bench_race_read(struct bench_racer *racer)
 	const struct bench_probes *probes = racer->arg;
 	size_t at = (size_t)racer->cpu * BENCH_CHUNK;
 
-	while (!bench_race_over(racer)) {
+	do {
 		at %= probes->count;
 		racer->contender->throughput(racer->map, probes->addr + at,
 					     BENCH_CHUNK);
 		at += BENCH_CHUNK;
 		racer->done += BENCH_CHUNK;
-	}
+	} while (!bench_race_over(racer));
 }
