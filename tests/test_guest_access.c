@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "guest_fixture.h"
+#include "helpers/guest_fixture.h"
 
 /* Three neighbours in the guest, apart in the process: 2, 1 and 3 pages. */
 #define BASE UINT64_C(0x100000)

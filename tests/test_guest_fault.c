@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest_fixture.h"
+#include "helpers/guest_fixture.h"
 
 #define BASE UINT64_C(0x40000000)
 #define SIZE (4 * PAGE)

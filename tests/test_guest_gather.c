@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "guest_fixture.h"
+#include "helpers/guest_fixture.h"
 
 #define BASE UINT64_C(0x800000)
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "guest_fixture.h"
+#include "helpers/guest_fixture.h"
 
 #define BASE UINT64_C(0x200000)
 

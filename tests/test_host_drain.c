@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest_fixture.h"
+#include "helpers/guest_fixture.h"
 
 #define BASE UINT64_C(0x900000)
 #define SIZE (8 * PAGE)
