@@ -308,7 +308,7 @@ static void test_guests_behind_the_gate_see_no_hole(void)
 	CU_ASSERT(stats.stalls.max_ns > 0);
 	CU_ASSERT(stats.stalls.total_ns >= stats.stalls.max_ns);
 	CU_ASSERT(stats.stalls.kicks >= changes / 50);
-	printf("%u changes, %llu kicks, held %llu us on average, %llu at most; ",
+	printf("%u changes, %llu kicks, held %llu us on average, %llu most; ",
 	       changes, (unsigned long long)stats.stalls.kicks,
 	       (unsigned long long)(stats.stalls.total_ns / 1000 / changes),
 	       (unsigned long long)(stats.stalls.max_ns / 1000));

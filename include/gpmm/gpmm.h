@@ -5,6 +5,7 @@
 
 #include <gpmm/area.h>
 #include <gpmm/backend.h>
+#include <gpmm/dirty.h>
 #include <gpmm/guest.h>
 #include <gpmm/host.h>
 #include <gpmm/kvm.h>

@@ -6,11 +6,26 @@
 #define GPMM_KVM_H
 
 #include <gpmm/backend.h>
+#include <gpmm/dirty.h>
 #include <gpmm/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* How KVM logs what guests write to areas with GPMM_LOG_DIRTY. */
+enum gpmm_kvm_log {
+	/* A bitmap a slot; a harvest write-protects the whole slot again. */
+	GPMM_KVM_LOG_BITMAP,
+	/*
+	 * The same, but a harvest clears and protects only its own range. Where
+	 * KVM can, a log starts with all pages set and protects none: it starts
+	 * at once, and the first harvest gives every page.
+	 */
+	GPMM_KVM_LOG_MANUAL,
+	/* A ring a vCPU. The backend is made before the first vCPU is. */
+	GPMM_KVM_LOG_RING,
+};
 
 struct gpmm_kvm_options {
 	/* KVM address space, bits 16 to 31 of a slot; 0 is the normal one. */
@@ -21,6 +36,9 @@ struct gpmm_kvm_options {
 	unsigned int slot_count;
 	/* Slots kept back from ordinary maps, for hotplug. */
 	unsigned int reserve;
+	enum gpmm_kvm_log log;
+	/* Of each ring: bytes, a power of two; 0: 64K, 4,096 entries. */
+	unsigned int ring_size;
 };
 
 /*
@@ -52,7 +70,8 @@ struct gpmm_kvm_options {
  *
  * Context: any; only the process that created the VM may use it.
  * Owns: borrows @vm_fd, which outlives the backend; the caller owns *@backend.
- * Return: 0; -EINVAL; -ENOMEM; -EBADF, -ENOTTY where @vm_fd is no VM.
+ * Return: 0; -EINVAL; -ENOMEM; -EBADF, -ENOTTY where @vm_fd is no VM;
+ * -EOPNOTSUPP where the host lacks the log that was asked for.
  */
 int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
 		    struct gpmm_backend **backend);
@@ -92,6 +111,7 @@ int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve);
  * anything else: a vCPU's thread may itself change the set.
  */
 struct gpmm_kvm_vcpu;
+struct kvm_run;
 
 /* How to bring a vCPU out of KVM_RUN: @kick, or else one or both of these. */
 struct gpmm_kvm_vcpu_options {
@@ -105,6 +125,12 @@ struct gpmm_kvm_vcpu_options {
 	 */
 	void (*kick)(void *arg);
 	void *arg;
+	/*
+	 * With GPMM_KVM_LOG_RING: the vCPU's descriptor and its kvm_run, so
+	 * that its ring is found and gpmm_kvm_run() empties it when it is full.
+	 */
+	int fd;
+	struct kvm_run *run;
 };
 
 /*
@@ -115,7 +141,8 @@ struct gpmm_kvm_vcpu_options {
  * Context: any.
  * Owns: borrows what @options points to until destroyed; the caller owns
  * *@vcpu, which the backend outlives.
- * Return: 0; -EINVAL where no way to kick is given; -ENOMEM.
+ * Return: 0; -EINVAL where no way to kick is given; -ENOMEM; what mapping the
+ * ring returned.
  */
 int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
 			 const struct gpmm_kvm_vcpu_options *options,
@@ -151,6 +178,31 @@ int gpmm_kvm_run(struct gpmm_kvm_vcpu *vcpu, int vcpu_fd);
 void gpmm_kvm_enter(struct gpmm_kvm_vcpu *vcpu);
 void gpmm_kvm_leave(struct gpmm_kvm_vcpu *vcpu);
 
+/* ----------------------------------------------------------- dirty log --- */
+
+/*
+ * gpmm_kvm_dirty_source - what guests write, for a tracker (dirty.h)
+ *
+ * Its areas have GPMM_LOG_DIRTY; a tracker's first client is best created
+ * after that was set. What was logged of a slot that is deleted, split, merged
+ * or moved stays with its guest addresses: it is harvested first, behind the
+ * gate. Where no vCPU runs behind the gate all of such a slot counts as
+ * written, as a write could come between.
+ *
+ * Context: any.
+ * Owns: the backend's, and gone with it; one tracker at a time.
+ */
+struct gpmm_dirty_source *gpmm_kvm_dirty_source(struct gpmm_backend *backend);
+
+/*
+ * gpmm_kvm_drain_rings - what KVM_EXIT_DIRTY_RING_FULL asks for
+ *
+ * For who calls KVM_RUN between enter and leave; gpmm_kvm_run() does it.
+ *
+ * Context: not-reader, not between enter and leave. Return: 0 or -errno.
+ */
+int gpmm_kvm_drain_rings(struct gpmm_backend *backend);
+
 /* How long guests were held, from the closing of the gate to its opening. */
 struct gpmm_kvm_stalls {
 	uint64_t count;
@@ -161,15 +213,13 @@ struct gpmm_kvm_stalls {
 
 /* --------------------------------------------------------------- exits --- */
 
-struct kvm_run;
-
 /* What a vCPU was about when KVM_RUN returned. */
 struct gpmm_kvm_access {
 	gpmm_gpa_t gpa;
 	uint64_t size;		/* bytes; 1 to 8 of an MMIO exit */
 	bool write;		/* MMIO exits only */
 	bool fault;		/* KVM_EXIT_MEMORY_FAULT, and not MMIO */
-	bool is_private;		/* a fault: the guest meant private memory */
+	bool is_private;	/* a fault: the guest meant private memory */
 	void *data;		/* MMIO: what is written, or is to be read */
 };
 

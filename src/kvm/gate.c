@@ -123,8 +123,10 @@ static void wait_for_leave(struct gate *gate)
 			return;
 }
 
-void gpmm__gate_close(struct gate *gate)
+bool gpmm__gate_close(struct gate *gate)
 {
+	bool any;
+
 	pthread_mutex_lock(&gate->mutex);
 	while (gate->closed && !pthread_equal(gate->closer, pthread_self()))
 		pthread_cond_wait(&gate->opened, &gate->mutex);
@@ -134,7 +136,9 @@ void gpmm__gate_close(struct gate *gate)
 	gate_set(&gate->closed, true);
 	while (kick_all(gate))
 		wait_for_leave(gate);
+	any = gate->vcpus != NULL;
 	pthread_mutex_unlock(&gate->mutex);
+	return any;
 }
 
 static void count_stall(struct gate *gate)

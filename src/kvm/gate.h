@@ -19,7 +19,7 @@
 
 #include <gpmm/kvm.h>
 
-#include "kvm/kvm_sys.h"
+#include "kvm/dirty_ring.h"
 
 struct gpmm_kvm_vcpu {
 	/* Written by the vCPU's thread at each enter and leave. */
@@ -27,8 +27,9 @@ struct gpmm_kvm_vcpu {
 	bool kicked;		/* the gate has set immediate_exit */
 	pthread_t thread;	/* that is inside */
 	struct gate *gate;
-	struct kvm_sys *sys;
+	struct gpmm_backend *backend;
 	struct gpmm_kvm_vcpu_options options;
+	struct dirty_ring ring;
 	struct gpmm_kvm_vcpu *next;	/* in gate->vcpus */
 };
 
@@ -59,8 +60,12 @@ static inline bool gate_get(const bool *flag)
 int gpmm__gate_init(struct gate *gate);
 void gpmm__gate_fini(struct gate *gate);
 
-/* Return with every vCPU but the caller's own out of KVM_RUN. */
-void gpmm__gate_close(struct gate *gate);
+/*
+ * Return with every vCPU but the caller's own out of KVM_RUN.
+ *
+ * Return: whether there is any vCPU behind the gate.
+ */
+bool gpmm__gate_close(struct gate *gate);
 
 /* Nothing happens where it is open, or another thread closed it. */
 void gpmm__gate_open(struct gate *gate);

@@ -97,17 +97,33 @@ static int kvm_begin(struct gpmm_backend *be)
 	return ret;
 }
 
-static int apply(struct kvm_backend *kvm)
+static int plan(struct kvm_backend *kvm)
 {
 	int ret = gpmm__kvm_txn_plan(&kvm->txn);
 
 	if (ret)
 		return ret;
+	ret = gpmm__dirty_log_room(&kvm->log, &kvm->slots);
+	if (ret)
+		gpmm__slots_unplan(&kvm->slots);
+	return ret;
+}
+
+static int apply(struct kvm_backend *kvm)
+{
+	bool held = false;
+	int ret = plan(kvm);
+
+	if (ret)
+		return ret;
 	if (kvm->txn.exchange.hole)
-		gpmm__gate_close(&kvm->gate);
+		held = gpmm__gate_close(&kvm->gate);
+	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = gpmm__slots_apply(&kvm->slots);
 	if (ret)
 		gpmm__gate_open(&kvm->gate);
+	else
+		gpmm__dirty_log_after(&kvm->log, &kvm->slots, held);
 	return ret;
 }
 
@@ -173,13 +189,31 @@ static int slot_budget(struct kvm_sys *sys,
 	return options->reserve < *count ? 0 : -EINVAL;
 }
 
-static int init_rooms(struct kvm_backend *kvm, uint32_t first, uint32_t count)
+static int init_slots(struct kvm_backend *kvm,
+		      const struct gpmm_kvm_options *options, uint32_t count)
+{
+	int ret = gpmm__slots_init(&kvm->slots, &kvm->sys, options->first_slot,
+				   count);
+
+	if (ret)
+		return ret;
+	kvm->slots.address_space = (uint32_t)options->address_space << 16;
+	kvm->slots.reserve = options->reserve;
+	ret = gpmm__dirty_log_init(&kvm->log, &kvm->slots, options);
+	if (ret)
+		gpmm__slots_fini(&kvm->slots);
+	kvm->log.source.ops = &gpmm__kvm_source_ops;
+	return ret;
+}
+
+static int init_rooms(struct kvm_backend *kvm,
+		      const struct gpmm_kvm_options *options, uint32_t count)
 {
 	int ret = gpmm__gate_init(&kvm->gate);
 
 	if (ret)
 		return ret;
-	ret = gpmm__slots_init(&kvm->slots, &kvm->sys, first, count);
+	ret = init_slots(kvm, options, count);
 	if (ret)
 		gpmm__gate_fini(&kvm->gate);
 	return ret;
@@ -199,13 +233,11 @@ static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 		ret = lock_init(&kvm->lock);
 	if (ret)
 		return ret;
-	ret = init_rooms(kvm, options->first_slot, count);
+	ret = init_rooms(kvm, options, count);
 	if (ret) {
 		lock_fini(&kvm->lock);
 		return ret;
 	}
-	kvm->slots.address_space = (uint32_t)options->address_space << 16;
-	kvm->slots.reserve = options->reserve;
 	kvm->backend.ops = &kvm_ops;
 	kvm->backend.granule = sysconf(_SC_PAGESIZE);
 	return 0;
@@ -250,6 +282,7 @@ void gpmm_kvm_destroy(struct gpmm_backend *backend)
 	if (!backend)
 		return;
 	kvm = to_kvm(backend);
+	gpmm__dirty_log_fini(&kvm->log);
 	gpmm__slots_fini(&kvm->slots);
 	gpmm__kvm_txn_fini(&kvm->txn);
 	gpmm__gate_fini(&kvm->gate);

@@ -6,6 +6,7 @@
 
 #include <gpmm/kvm.h>
 
+#include "kvm/dirty_log.h"
 #include "kvm/gate.h"
 #include "kvm/kvm_sys.h"
 #include "kvm/kvm_txn.h"
@@ -19,6 +20,7 @@ struct kvm_backend {
 	struct lock lock;	/* held from begin to commit or abort */
 	struct slots slots;
 	struct kvm_txn txn;
+	struct dirty_log log;
 	uint64_t commits;
 };
 
@@ -27,6 +29,9 @@ static inline struct kvm_backend *to_kvm(struct gpmm_backend *backend)
 	return (struct kvm_backend *)((char *)backend -
 				      offsetof(struct kvm_backend, backend));
 }
+
+/* What a tracker calls; log.source is in @kvm. */
+extern const struct gpmm_dirty_source_ops gpmm__kvm_source_ops;
 
 /* gpmm_kvm_create() over a kernel of the caller's. @sys is copied. */
 int gpmm__kvm_create_on(const struct kvm_sys *sys,

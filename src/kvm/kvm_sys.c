@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "util/log.h"
 
@@ -110,6 +112,59 @@ int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
 	gpmm__log(GPMM_LOG_WARNING,
 		  "kvm: SET_USER_MEMORY_REGION2 refused, going on without");
 	return 0;
+}
+
+int gpmm__kvm_enable_cap(struct kvm_sys *sys, uint32_t cap, uint64_t arg)
+{
+	const struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
+
+	return vm_ioctl(sys, KVM_ENABLE_CAP, (uintptr_t)&enable);
+}
+
+int gpmm__kvm_get_dirty_log(struct kvm_sys *sys, uint32_t slot,
+			    uint64_t *bitmap)
+{
+	const struct kvm_dirty_log log = {
+		.slot = slot, .dirty_bitmap = bitmap,
+	};
+
+	return vm_ioctl(sys, KVM_GET_DIRTY_LOG, (uintptr_t)&log);
+}
+
+int gpmm__kvm_clear_dirty_log(struct kvm_sys *sys, uint32_t slot,
+			      uint64_t first, uint32_t count, uint64_t *bitmap)
+{
+	const struct kvm_clear_dirty_log log = {
+		.slot = slot,
+		.first_page = first,
+		.num_pages = count,
+		.dirty_bitmap = bitmap,
+	};
+
+	return vm_ioctl(sys, KVM_CLEAR_DIRTY_LOG, (uintptr_t)&log);
+}
+
+int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring)
+{
+	off_t offset = (off_t)KVM_DIRTY_LOG_PAGE_OFFSET *
+		       sysconf(_SC_PAGESIZE);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			vcpu_fd, offset);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*ring = at;
+	return 0;
+}
+
+void gpmm__kvm_unmap_ring(struct kvm_dirty_gfn *ring, size_t bytes)
+{
+	munmap(ring, bytes);
+}
+
+int gpmm__kvm_reset_rings(struct kvm_sys *sys)
+{
+	return vm_ioctl(sys, KVM_RESET_DIRTY_RINGS, 0);
 }
 
 int gpmm__kvm_run(struct kvm_sys *sys, int vcpu_fd)

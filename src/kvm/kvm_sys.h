@@ -8,6 +8,7 @@
 #define GPMM_KVM_SYS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <linux/kvm.h>
@@ -81,6 +82,26 @@ kvm_run_memory_fault(const struct kvm_run *run)
 {
 	return (const void *)&run->hw;	/* a member of the same union */
 }
+
+/* Return: 0 or -errno. */
+int gpmm__kvm_enable_cap(struct kvm_sys *sys, uint32_t cap, uint64_t arg);
+
+/*
+ * The dirty log of a slot, a bit a page; @bitmap has whole words for all of
+ * it. To clear, @first is a multiple of 64 pages, and @count is one too where
+ * it does not end the slot.
+ */
+int gpmm__kvm_get_dirty_log(struct kvm_sys *sys, uint32_t slot,
+			    uint64_t *bitmap);
+int gpmm__kvm_clear_dirty_log(struct kvm_sys *sys, uint32_t slot,
+			      uint64_t first, uint32_t count,
+			      uint64_t *bitmap);
+
+/* A vCPU's dirty ring, mapped. Return: 0 or -errno. */
+int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring);
+void gpmm__kvm_unmap_ring(struct kvm_dirty_gfn *ring, size_t bytes);
+/* Return: how many entries were reset, or -errno. */
+int gpmm__kvm_reset_rings(struct kvm_sys *sys);
 
 /* KVM_RUN on a vCPU's descriptor; not counted. */
 int gpmm__kvm_run(struct kvm_sys *sys, int vcpu_fd);

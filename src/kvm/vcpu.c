@@ -5,23 +5,58 @@
 #include "kvm/kvm_backend.h"
 #include "util/alloc.h"
 
+/* The ring's list is under the backend's lock, the gate's under its own. */
+static int add_ring(struct kvm_backend *kvm, struct gpmm_kvm_vcpu *vcpu)
+{
+	int ret = lock_acquire(&kvm->lock);
+
+	if (ret)
+		return ret;
+	ret = gpmm__rings_add(&kvm->log.rings, &vcpu->ring, vcpu->options.fd);
+	lock_release(&kvm->lock);
+	return ret;
+}
+
+/* What is in it yet must not go with it. */
+static void remove_ring(struct kvm_backend *kvm, struct gpmm_kvm_vcpu *vcpu)
+{
+	lock_acquire(&kvm->lock);
+	gpmm__rings_drain(&kvm->log.rings, &kvm->slots, &kvm->log.sink);
+	gpmm__rings_remove(&kvm->log.rings, &vcpu->ring);
+	lock_release(&kvm->lock);
+}
+
+static bool are_valid(const struct kvm_backend *kvm,
+		      const struct gpmm_kvm_vcpu_options *options)
+{
+	return (options->kick || options->immediate_exit || options->signal) &&
+	       (!kvm->log.rings.size || options->run);
+}
+
 int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
 			 const struct gpmm_kvm_vcpu_options *options,
 			 struct gpmm_kvm_vcpu **vcpu)
 {
-	struct gate *gate = &to_kvm(backend)->gate;
+	struct kvm_backend *kvm = to_kvm(backend);
+	struct gate *gate = &kvm->gate;
 	struct gpmm_kvm_vcpu *new;
+	int ret;
 
-	if (!options->kick && !options->immediate_exit && !options->signal)
+	if (!are_valid(kvm, options))
 		return -EINVAL;
 	new = gpmm__alloc_aligned(_Alignof(*new), sizeof(*new));
 	if (!new)
 		return -ENOMEM;
 	*new = (struct gpmm_kvm_vcpu){
 		.gate = gate,
-		.sys = &to_kvm(backend)->sys,
+		.backend = backend,
 		.options = *options,
 	};
+	ret = add_ring(kvm, new);
+	if (ret) {
+		gpmm__free(new);
+		return ret;
+	}
 	pthread_mutex_lock(&gate->mutex);
 	new->next = gate->vcpus;
 	gate->vcpus = new;
@@ -42,6 +77,7 @@ void gpmm_kvm_vcpu_destroy(struct gpmm_kvm_vcpu *vcpu)
 		link = &(*link)->next;
 	*link = vcpu->next;
 	pthread_mutex_unlock(&vcpu->gate->mutex);
+	remove_ring(to_kvm(vcpu->backend), vcpu);
 	gpmm__free(vcpu);
 }
 
@@ -94,12 +130,21 @@ void gpmm_kvm_leave(struct gpmm_kvm_vcpu *vcpu)
 	}
 }
 
+static bool is_ring_full(const struct gpmm_kvm_vcpu *vcpu)
+{
+	return vcpu->ring.entries &&
+	       vcpu->options.run->exit_reason == KVM_EXIT_DIRTY_RING_FULL;
+}
+
 int gpmm_kvm_run(struct gpmm_kvm_vcpu *vcpu, int vcpu_fd)
 {
 	int ret;
 
 	gpmm_kvm_enter(vcpu);
-	ret = gpmm__kvm_run(vcpu->sys, vcpu_fd);
+	ret = gpmm__kvm_run(&to_kvm(vcpu->backend)->sys, vcpu_fd);
 	gpmm_kvm_leave(vcpu);
-	return ret;
+	if (ret || !is_ring_full(vcpu))
+		return ret;
+	ret = gpmm_kvm_drain_rings(vcpu->backend);
+	return ret ? ret : -EINTR;
 }

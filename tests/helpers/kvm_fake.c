@@ -14,6 +14,8 @@ void kvm_fake_init(struct kvm_fake *fake)
 		.has_region2 = true,
 		.left = -1,
 		.error = -ENOMEM,
+		.manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+			  KVM_DIRTY_LOG_INITIALLY_SET,
 	};
 }
 
@@ -58,6 +60,23 @@ static bool in_the_way(const struct kvm_fake *fake, uint32_t id,
 	return false;
 }
 
+/* A log starts with its slot or flag, ends with it, and moves along. */
+static void set_log(struct kvm_fake *fake, uint32_t id,
+		    const struct kvm_region *old, const struct kvm_region *new)
+{
+	uint64_t pages = new->size / PAGE;
+
+	if (new->size && new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+		if (old->size && old->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			return;
+		fake->dirty[id] = 0;
+		if (fake->log & KVM_DIRTY_LOG_INITIALLY_SET && pages < 64)
+			fake->dirty[id] = (UINT64_C(1) << pages) - 1;
+	} else {
+		fake->dirty[id] = 0;
+	}
+}
+
 /* KVM's rules for one slot. */
 static int set_region(struct kvm_fake *fake, uint32_t id,
 		      const struct kvm_region *new)
@@ -78,6 +97,7 @@ static int set_region(struct kvm_fake *fake, uint32_t id,
 		return -EINVAL;
 	if (new->size && in_the_way(fake, id & 0xffff, new))
 		return -EEXIST;
+	set_log(fake, id & 0xffff, old, new);
 	*old = *new;
 	if (!new->size)
 		memset(old, 0, sizeof(*old));
@@ -110,6 +130,59 @@ static int set_region2(struct kvm_fake *fake, uintptr_t arg)
 	return set_region(fake, head[0], &region);
 }
 
+static bool is_logged(const struct kvm_fake *fake, uint32_t id)
+{
+	return fake->slots[id].flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+
+void kvm_fake_write(struct kvm_fake *fake, uint64_t gpa)
+{
+	int id = kvm_fake_find(fake, gpa);
+
+	if (id >= 0 && is_logged(fake, id))
+		fake->dirty[id] |= UINT64_C(1) <<
+				   (gpa - fake->slots[id].gpa) / PAGE;
+}
+
+static int get_log(struct kvm_fake *fake, uintptr_t arg)
+{
+	const struct kvm_dirty_log *log = (const void *)arg;
+
+	if (fails(fake))
+		return fake->error;
+	if (!is_logged(fake, log->slot))
+		return -ENOENT;
+	*(uint64_t *)log->dirty_bitmap = fake->dirty[log->slot];
+	if (!fake->log)
+		fake->dirty[log->slot] = 0;
+	return 0;
+}
+
+static int clear_log(struct kvm_fake *fake, uintptr_t arg)
+{
+	const struct kvm_clear_dirty_log *log = (const void *)arg;
+
+	if (fails(fake))
+		return fake->error;
+	if (!fake->log || !is_logged(fake, log->slot) || log->first_page % 64)
+		return -EINVAL;
+	fake->dirty[log->slot] &= ~*(uint64_t *)log->dirty_bitmap;
+	return 0;
+}
+
+static int enable_cap(struct kvm_fake *fake, uintptr_t arg)
+{
+	const struct kvm_enable_cap *cap = (const void *)arg;
+
+	if (fails(fake))
+		return fake->error;
+	if (cap->cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 ||
+	    cap->args[0] & ~(uint64_t)fake->manual)
+		return -EINVAL;
+	fake->log = cap->args[0];
+	return 0;
+}
+
 static int extension(const struct kvm_fake *fake, uintptr_t cap)
 {
 	switch (cap) {
@@ -117,6 +190,10 @@ static int extension(const struct kvm_fake *fake, uintptr_t cap)
 		return fake->nr_slots;
 	case KVM_CAP_USER_MEMORY2:
 		return fake->says_region2;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return fake->manual;
+	case KVM_CAP_DIRTY_LOG_RING:
+		return fake->ring;
 	default:
 		return 0;
 	}
@@ -132,6 +209,12 @@ static int fake_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
 		return set_region1(ctx, arg);
 	case KVM_SET_USER_MEMORY_REGION2:
 		return set_region2(ctx, arg);
+	case KVM_GET_DIRTY_LOG:
+		return get_log(ctx, arg);
+	case KVM_CLEAR_DIRTY_LOG:
+		return clear_log(ctx, arg);
+	case KVM_ENABLE_CAP:
+		return enable_cap(ctx, arg);
 	default:
 		return -ENOTTY;
 	}

@@ -20,6 +20,11 @@ struct kvm_fake {
 	long left;			/* negative: all of them */
 	bool stay;			/* all later ones fail, not just one */
 	int error;			/* the error, -errno */
+	/* The dirty logs, of slots of up to 64 pages. */
+	uint64_t dirty[FAKE_SLOTS];
+	int manual;			/* what the capability says */
+	int ring;
+	uint64_t log;			/* bits of manual-protect turned on */
 	unsigned int region1_calls;
 	unsigned int region2_calls;
 };
@@ -29,6 +34,9 @@ void kvm_fake_init(struct kvm_fake *fake);
 
 /* What to give to gpmm__kvm_create_on(). */
 struct kvm_sys kvm_fake_sys(struct kvm_fake *fake);
+
+/* A guest writes a page; nothing where it is not logged. */
+void kvm_fake_write(struct kvm_fake *fake, uint64_t gpa);
 
 unsigned int kvm_fake_count(const struct kvm_fake *fake);
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * KVM's logs of what guests write, as a tracker's source. Called with the
+ * backend's lock held.
+ */
+#ifndef GPMM_KVM_DIRTY_LOG_H
+#define GPMM_KVM_DIRTY_LOG_H
+
+#include <gpmm/dirty.h>
+#include <gpmm/kvm.h>
+
+#include "kvm/dirty_ring.h"
+#include "kvm/slots.h"
+
+struct dirty_log {
+	enum gpmm_kvm_log kind;
+	bool initially_set;	/* a log starts with all pages set */
+	struct gpmm_dirty_source source;
+	struct gpmm_dirty_sink sink;	/* .mark NULL: no tracker */
+	unsigned int page_shift;
+	uint64_t *bitmap;	/* one slot's; grows */
+	size_t room;		/* words */
+	struct dirty_rings rings;
+};
+
+/* Turn the log on. Return: 0; -EOPNOTSUPP; -ENOMEM; the kernel's. */
+int gpmm__dirty_log_init(struct dirty_log *log, struct slots *slots,
+			 const struct gpmm_kvm_options *options);
+void gpmm__dirty_log_fini(struct dirty_log *log);
+
+/* All that was written in [first, last], and perhaps more. */
+int gpmm__dirty_log_collect(struct dirty_log *log, struct slots *slots,
+			    uint64_t first, uint64_t last);
+
+/*
+ * Around the ioctls of a plan:
+ * _room: before any. Return: 0 or -ENOMEM.
+ * _before: harvest the logs that it ends. @held: no vCPU runs meanwhile.
+ * _after: it succeeded. @held: none has run since.
+ */
+int gpmm__dirty_log_room(struct dirty_log *log, const struct slots *slots);
+void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,
+			    bool held);
+void gpmm__dirty_log_after(struct dirty_log *log, struct slots *slots,
+			   bool held);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kvm/dirty_ring.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "util/alloc.h"
+
+#define DEFAULT_SIZE 65536
+
+/* ----------------------------------------------------------------- life --- */
+
+/* Newer kernels spell out the order of memory accesses; x86 has it anyway. */
+static int enable(struct kvm_sys *sys, uint32_t size)
+{
+	uint32_t cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
+	int most = gpmm__kvm_extension(sys, cap);
+
+	if (!most) {
+		cap = KVM_CAP_DIRTY_LOG_RING;
+		most = gpmm__kvm_extension(sys, cap);
+	}
+	if (most <= 0)
+		return most ? most : -EOPNOTSUPP;
+	if (size > (uint32_t)most)
+		return -EINVAL;
+	return gpmm__kvm_enable_cap(sys, cap, size);
+}
+
+int gpmm__rings_init(struct dirty_rings *rings, struct slots *slots,
+		     uint32_t size)
+{
+	int ret;
+
+	rings->size = size ? size : DEFAULT_SIZE;
+	rings->count = rings->size / sizeof(struct kvm_dirty_gfn);
+	rings->page = sysconf(_SC_PAGESIZE);
+	rings->by_id = gpmm__zalloc(slots->ids.count * sizeof(*rings->by_id));
+	if (!rings->by_id)
+		return -ENOMEM;
+	ret = enable(slots->sys, rings->size);
+	if (ret)
+		gpmm__rings_fini(rings);
+	return ret;
+}
+
+void gpmm__rings_fini(struct dirty_rings *rings)
+{
+	gpmm__free(rings->by_id);
+}
+
+int gpmm__rings_add(struct dirty_rings *rings, struct dirty_ring *ring,
+		    int vcpu_fd)
+{
+	int ret;
+
+	if (!rings->size)
+		return 0;
+	ret = gpmm__kvm_map_ring(vcpu_fd, rings->size, &ring->entries);
+	if (ret)
+		return ret;
+	ring->next = 0;
+	ring->more = rings->first;
+	rings->first = ring;
+	return 0;
+}
+
+void gpmm__rings_remove(struct dirty_rings *rings, struct dirty_ring *ring)
+{
+	struct dirty_ring **link = &rings->first;
+
+	if (!rings->size)
+		return;
+	while (*link != ring)
+		link = &(*link)->more;
+	*link = ring->more;
+	gpmm__kvm_unmap_ring(ring->entries, rings->size);
+}
+
+void gpmm__rings_rename(struct dirty_rings *rings, const struct slots *slots)
+{
+	const struct slot_change *at = slots->changes.at;
+
+	if (!rings->size)
+		return;
+	for (size_t i = 0; i < slots->changes.count; i++)
+		rings->by_id[at[i].id - slots->ids.first] = at[i].to;
+}
+
+/* -------------------------------------------------------------- harvest --- */
+
+/* Entries of slots that are not ours, or gone, are nobody's. */
+static void give(const struct dirty_rings *rings, const struct slots *slots,
+		 const struct kvm_dirty_gfn *entry,
+		 const struct gpmm_dirty_sink *sink)
+{
+	uint32_t index = (entry->slot & 0xffff) - slots->ids.first;
+	const struct kvm_region *region;
+
+	if (!sink->mark || index >= slots->ids.count ||
+	    (entry->slot & ~UINT32_C(0xffff)) != slots->address_space)
+		return;
+	region = &rings->by_id[index];
+	if (entry->offset < region->size / rings->page)
+		sink->mark(sink->arg,
+			   region->gpa + entry->offset * rings->page,
+			   rings->page);
+}
+
+static uint32_t drain(const struct dirty_rings *rings, struct dirty_ring *ring,
+		      const struct slots *slots,
+		      const struct gpmm_dirty_sink *sink)
+{
+	uint32_t done = 0;
+
+	for (; done < rings->count; done++, ring->next++) {
+		struct kvm_dirty_gfn *entry =
+			&ring->entries[ring->next & (rings->count - 1)];
+
+		if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) &
+		      KVM_DIRTY_GFN_F_DIRTY))
+			break;
+		give(rings, slots, entry, sink);
+		__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET,
+				 __ATOMIC_RELEASE);
+	}
+	return done;
+}
+
+int gpmm__rings_drain(struct dirty_rings *rings, struct slots *slots,
+		      const struct gpmm_dirty_sink *sink)
+{
+	struct dirty_ring *ring;
+	uint32_t done = 0;
+	int ret;
+
+	for (ring = rings->first; ring; ring = ring->more)
+		done += drain(rings, ring, slots, sink);
+	if (!done)
+		return 0;
+	ret = gpmm__kvm_reset_rings(slots->sys);
+	return ret < 0 ? ret : 0;
+}

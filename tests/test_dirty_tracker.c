@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The tracker and its clients, over a source that the test controls. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gpmm/dirty.h>
+
+#include "helpers/kvm_suite.h"
+
+#define PAGE UINT64_C(4096)
+#define START (UINT64_C(1000) * PAGE)
+#define PAGES 500
+
+/* --------------------------------------------------------------- source --- */
+
+/* Bit n is the page START + n - 3 pages: words never fall together. */
+struct source {
+	struct gpmm_dirty_source source;
+	struct gpmm_dirty_sink sink;
+	uint64_t bits[9];
+	unsigned int collected;
+	int error;
+};
+
+static int attach(struct gpmm_dirty_source *at,
+		  const struct gpmm_dirty_sink *sink)
+{
+	struct source *source = (struct source *)at;
+
+	if (source->sink.mark)
+		return -EBUSY;
+	source->sink = *sink;
+	return 0;
+}
+
+static void detach(struct gpmm_dirty_source *at)
+{
+	((struct source *)at)->sink.mark = NULL;
+}
+
+static int collect(struct gpmm_dirty_source *at, struct gpmm_range range)
+{
+	struct source *source = (struct source *)at;
+
+	(void)range;
+	source->collected++;
+	if (source->error)
+		return source->error;
+	source->sink.mark_bits(source->sink.arg, START - 3 * PAGE,
+			       source->bits, 64 * 8 + 30);
+	memset(source->bits, 0, sizeof(source->bits));
+	return 0;
+}
+
+static const struct gpmm_dirty_source_ops source_ops = {
+	attach, detach, collect,
+};
+
+static struct source sources[2];
+static struct gpmm_dirty *dirty;
+
+static void setup(void)
+{
+	struct gpmm_dirty_source *list[2] = {
+		&sources[0].source, &sources[1].source,
+	};
+	const struct gpmm_range range = { START, PAGES * PAGE };
+
+	for (int i = 0; i < 2; i++)
+		sources[i] = (struct source){ .source = { &source_ops } };
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, list, 2, &dirty), 0);
+}
+
+static void teardown(void)
+{
+	gpmm_dirty_destroy(dirty);
+	CU_ASSERT_PTR_NULL(sources[0].sink.mark);
+}
+
+static struct gpmm_dirty_client *new_client(void)
+{
+	struct gpmm_dirty_client *client;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_client_create(dirty, &client), 0);
+	return client;
+}
+
+/* -------------------------------------------------------------- harvest --- */
+
+struct harvest {
+	bool pages[PAGES];
+	unsigned int count;
+	unsigned int runs;
+	unsigned int refuse_at;	/* run number; 0: none */
+};
+
+static int note(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	struct harvest *harvest = arg;
+	uint64_t page = (start - START) / PAGE;
+
+	if (++harvest->runs == harvest->refuse_at)
+		return -ECONNRESET;
+	for (; size; size -= PAGE, page++) {
+		CU_ASSERT_FALSE(harvest->pages[page]);
+		harvest->pages[page] = true;
+		harvest->count++;
+	}
+	return 0;
+}
+
+static struct harvest harvest_in(struct gpmm_dirty_client *client,
+				 uint64_t first, uint64_t count)
+{
+	const struct gpmm_range range = { START + first * PAGE, count * PAGE };
+	struct harvest harvest = { .count = 0 };
+
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, range, note, &harvest), 0);
+	return harvest;
+}
+
+static struct harvest harvest_all(struct gpmm_dirty_client *client)
+{
+	struct harvest harvest = { .count = 0 };
+
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, GPMM_RANGE_ALL, note,
+					   &harvest), 0);
+	return harvest;
+}
+
+static void mark(uint64_t page, uint64_t count)
+{
+	gpmm_dirty_mark(dirty, START + page * PAGE, count * PAGE);
+}
+
+/* ---------------------------------------------------------------- tests --- */
+
+static void test_marks_are_harvested_once_as_runs(void)
+{
+	struct gpmm_dirty_client *client;
+	struct harvest harvest;
+
+	setup();
+	client = new_client();
+	mark(0, 1);
+	mark(60, 10);
+	mark(127, 1);
+	mark(128, 200);
+	mark(499, 1);
+	gpmm_dirty_mark(dirty, START + 5 * PAGE + 4095, 2);
+	harvest = harvest_all(client);
+	CU_ASSERT_EQUAL(harvest.count, 1 + 10 + 201 + 1 + 2);
+	CU_ASSERT_EQUAL(harvest.runs, 5);
+	CU_ASSERT(harvest.pages[5] && harvest.pages[6] && harvest.pages[327]);
+	CU_ASSERT_EQUAL(harvest_all(client).count, 0);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_marks_outside_of_the_range_are_ignored(void)
+{
+	struct gpmm_dirty_client *client;
+
+	setup();
+	client = new_client();
+	gpmm_dirty_mark(dirty, 0, START);
+	gpmm_dirty_mark(dirty, START + PAGES * PAGE, PAGE);
+	gpmm_dirty_mark(dirty, START, 0);
+	gpmm_dirty_mark(dirty, UINT64_MAX - 10, 100);
+	CU_ASSERT_EQUAL(harvest_all(client).count, 0);
+	gpmm_dirty_mark(dirty, 0, UINT64_MAX);
+	CU_ASSERT_EQUAL(harvest_all(client).count, PAGES);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_every_client_sees_every_write_since_it_came(void)
+{
+	struct gpmm_dirty_client *one, *two;
+	struct harvest harvest;
+
+	setup();
+	mark(1, 1);
+	sources[0].bits[0] |= 1 << (3 + 2);
+	one = new_client();
+	CU_ASSERT_EQUAL(harvest_all(one).count, 0);
+	mark(3, 1);
+	sources[1].bits[0] |= 1 << (3 + 4);
+	two = new_client();
+	mark(5, 1);
+	harvest = harvest_all(two);
+	CU_ASSERT_EQUAL(harvest.count, 1);
+	CU_ASSERT(harvest.pages[5]);
+	harvest = harvest_all(one);
+	CU_ASSERT_EQUAL(harvest.count, 3);
+	CU_ASSERT(harvest.pages[3] && harvest.pages[4] && harvest.pages[5]);
+	gpmm_dirty_client_destroy(one);
+	mark(7, 1);
+	CU_ASSERT_EQUAL(harvest_all(two).count, 1);
+	gpmm_dirty_client_destroy(two);
+	/* What nobody asked for does not wait for the next. */
+	mark(8, 1);
+	one = new_client();
+	CU_ASSERT_EQUAL(harvest_all(one).count, 0);
+	gpmm_dirty_client_destroy(one);
+	teardown();
+}
+
+static void test_a_harvest_is_the_union_of_all_sources(void)
+{
+	struct gpmm_dirty_client *client;
+	struct harvest harvest;
+
+	setup();
+	client = new_client();
+	sources[0].bits[0] = UINT64_C(1) << 63 | 7;
+	sources[0].bits[8] = ~UINT64_C(0);
+	sources[1].bits[1] = 1;
+	sources[1].bits[7] = UINT64_C(1) << 50;
+	mark(60, 1);
+	mark(100, 1);
+	harvest = harvest_all(client);
+	/* 60, 61, 100, 495 and what of the last word is inside: none. */
+	CU_ASSERT_EQUAL(harvest.count, 4);
+	CU_ASSERT(harvest.pages[60] && harvest.pages[61] &&
+		  harvest.pages[100] && harvest.pages[495]);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_a_range_leaves_the_rest_for_later(void)
+{
+	struct gpmm_dirty_client *client;
+
+	setup();
+	client = new_client();
+	mark(10, 300);
+	CU_ASSERT_EQUAL(harvest_in(client, 100, 50).count, 50);
+	CU_ASSERT_EQUAL(harvest_in(client, 100, 50).count, 0);
+	CU_ASSERT_EQUAL(harvest_in(client, 0, 12).count, 2);
+	CU_ASSERT_EQUAL(harvest_in(client, 300, 200).count, 10);
+	CU_ASSERT_EQUAL(harvest_all(client).count, 238);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_what_is_put_back_comes_again_to_that_client(void)
+{
+	struct gpmm_dirty_client *one, *two;
+
+	setup();
+	one = new_client();
+	two = new_client();
+	mark(10, 5);
+	CU_ASSERT_EQUAL(harvest_all(one).count, 5);
+	CU_ASSERT_EQUAL(harvest_all(two).count, 5);
+	gpmm_dirty_put_back(one, START + 11 * PAGE, 2 * PAGE);
+	CU_ASSERT_EQUAL(harvest_all(two).count, 0);
+	CU_ASSERT_EQUAL(harvest_all(one).count, 2);
+	gpmm_dirty_client_destroy(one);
+	gpmm_dirty_client_destroy(two);
+	teardown();
+}
+
+/* Whichever run is refused, what was given and what is left are all. */
+static void test_a_refused_run_loses_nothing(void)
+{
+	struct gpmm_dirty_client *client;
+
+	setup();
+	client = new_client();
+	for (unsigned int at = 1; at <= 6; at++) {
+		struct harvest given = { .refuse_at = at };
+		struct harvest rest;
+
+		for (int page = 0; page < 6; page++)
+			mark(page * 20, 10);
+		CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, GPMM_RANGE_ALL,
+						   note, &given), -ECONNRESET);
+		CU_ASSERT_EQUAL(given.count, 10 * (at - 1));
+		rest = harvest_all(client);
+		CU_ASSERT_EQUAL(given.count + rest.count, 60);
+	}
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_a_failing_source_loses_nothing(void)
+{
+	struct gpmm_dirty_client *client, *none;
+	struct harvest harvest = { .count = 0 };
+
+	setup();
+	client = new_client();
+	mark(1, 1);
+	sources[0].bits[0] = 1 << (3 + 2);
+	sources[1].bits[0] = 1 << (3 + 3);
+	sources[1].error = -EIO;
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, GPMM_RANGE_ALL, note,
+					   &harvest), -EIO);
+	CU_ASSERT_EQUAL(gpmm_dirty_client_create(dirty, &none), -EIO);
+	CU_ASSERT_EQUAL(harvest.count, 0);
+	sources[1].error = 0;
+	CU_ASSERT_EQUAL(harvest_all(client).count, 3);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_bad_ranges_and_taken_sources_are_refused(void)
+{
+	struct gpmm_dirty_source *list[] = { &sources[0].source };
+	struct gpmm_dirty_client *client;
+	struct gpmm_dirty *other;
+
+	setup();
+	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, 0 }, NULL,
+					  0, &other), -EINVAL);
+	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 1, PAGE }, NULL,
+					  0, &other), -EINVAL);
+	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, PAGE }, list,
+					  1, &other), -EBUSY);
+	client = new_client();
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, (struct gpmm_range){
+					   START, 100 }, note, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, (struct gpmm_range){
+					   0, PAGE }, note, NULL), 0);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
+static void test_the_last_page_of_all_can_be_tracked(void)
+{
+	const struct gpmm_range range = { -(5 * PAGE), 5 * PAGE };
+	struct gpmm_dirty_client *client;
+	struct gpmm_dirty *top;
+	struct harvest harvest = { .refuse_at = 1 };
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, NULL, 0, &top), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_client_create(top, &client), 0);
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, range, note, &harvest), 0);
+	gpmm_dirty_mark(top, UINT64_MAX, 1);
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, GPMM_RANGE_ALL, note,
+					   &harvest), -ECONNRESET);
+	gpmm_dirty_client_destroy(client);
+	gpmm_dirty_destroy(top);
+}
+
+/* ------------------------------------------------------------- threads --- */
+
+#define WRITERS 2
+#define WRITES 300000
+
+/* Each page is a counter for each writer, and copies of two clients. */
+static uint64_t pages[PAGES][WRITERS];
+static unsigned int at_work;
+
+struct copier {
+	pthread_t thread;
+	struct gpmm_dirty_client *client;
+	uint64_t copy[PAGES][WRITERS];
+	unsigned int harvests;
+};
+
+static void *write_and_mark(void *arg)
+{
+	uintptr_t n = (uintptr_t)arg;
+	uint64_t seed = n + 1;
+
+	for (uint64_t i = 1; i <= WRITES; i++) {
+		uint64_t page;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1;
+		page = (seed >> 33) % PAGES;
+		__atomic_store_n(&pages[page][n], i, __ATOMIC_RELAXED);
+		mark(page, 1);
+	}
+	__atomic_fetch_sub(&at_work, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static int copy(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	struct copier *copier = arg;
+	uint64_t page = (start - START) / PAGE;
+
+	for (; size; size -= PAGE, page++)
+		for (int n = 0; n < WRITERS; n++)
+			copier->copy[page][n] =
+				__atomic_load_n(&pages[page][n],
+						__ATOMIC_RELAXED);
+	return 0;
+}
+
+static void *copy_all(void *arg)
+{
+	struct copier *copier = arg;
+	bool last;
+
+	do {
+		last = !__atomic_load_n(&at_work, __ATOMIC_SEQ_CST);
+		gpmm_dirty_harvest(copier->client, GPMM_RANGE_ALL, copy,
+				   copier);
+		copier->harvests++;
+	} while (!last);
+	return NULL;
+}
+
+static void test_no_write_is_lost_between_racing_harvests(void)
+{
+	static struct copier copiers[2];
+	pthread_t writers[WRITERS];
+
+	setup();
+	at_work = WRITERS;
+	for (int i = 0; i < 2; i++) {
+		copiers[i].client = new_client();
+		pthread_create(&copiers[i].thread, NULL, copy_all,
+			       &copiers[i]);
+	}
+	for (uintptr_t i = 0; i < WRITERS; i++)
+		pthread_create(&writers[i], NULL, write_and_mark, (void *)i);
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(writers[i], NULL);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(copiers[i].thread, NULL);
+		CU_ASSERT_EQUAL(memcmp(copiers[i].copy, pages, sizeof(pages)),
+				0);
+		CU_ASSERT(copiers[i].harvests > 1);
+		gpmm_dirty_client_destroy(copiers[i].client);
+	}
+	teardown();
+}
+
+SUITE("dirty tracker",
+	TEST(test_marks_are_harvested_once_as_runs),
+	TEST(test_marks_outside_of_the_range_are_ignored),
+	TEST(test_every_client_sees_every_write_since_it_came),
+	TEST(test_a_harvest_is_the_union_of_all_sources),
+	TEST(test_a_range_leaves_the_rest_for_later),
+	TEST(test_what_is_put_back_comes_again_to_that_client),
+	TEST(test_a_refused_run_loses_nothing),
+	TEST(test_a_failing_source_loses_nothing),
+	TEST(test_bad_ranges_and_taken_sources_are_refused),
+	TEST(test_the_last_page_of_all_can_be_tracked),
+	TEST(test_no_write_is_lost_between_racing_harvests))

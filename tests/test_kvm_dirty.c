@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Dirty tracking of a guest that really runs, by every kind of log that the
+ * host has: nothing it writes is lost, whatever happens to its slots.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <gpmm/dirty.h>
+#include <gpmm/kvm.h>
+
+#include "helpers/kvm_guest.h"
+#include "helpers/kvm_suite.h"
+
+#define PAGE UINT64_C(4096)
+#define GPA UINT64_C(0x40000000)
+#define PAGES 256
+#define LOGGED (GPMM_RW | GPMM_LOG_DIRTY)
+#define VCPUS 2
+#define CLIENTS 2
+
+static struct kvm_guest guest;
+static struct gpmm_backend *be;
+static struct gpmm_kvm_vcpu *gated[VCPUS];
+static struct gpmm_dirty *dirty;
+static char *memory;
+static uint64_t size;
+
+static struct gpmm_area at(uint64_t page, uint64_t count, uint32_t flags)
+{
+	return (struct gpmm_area){
+		.start = GPA + page * PAGE,
+		.size = count * PAGE,
+		.flags = flags,
+		.hva = memory + page * PAGE,
+	};
+}
+
+static void begin(void)
+{
+	CU_ASSERT_EQUAL_FATAL(be->ops->begin(be), 0);
+}
+
+static void map(uint64_t page, uint64_t count, uint32_t flags)
+{
+	const struct gpmm_area area = at(page, count, flags);
+
+	CU_ASSERT_EQUAL_FATAL(be->ops->map(be, &area), 0);
+}
+
+static void unmap(uint64_t page, uint64_t count)
+{
+	const struct gpmm_area area = at(page, count, LOGGED);
+
+	CU_ASSERT_EQUAL_FATAL(be->ops->unmap(be, &area), 0);
+}
+
+static void commit(void)
+{
+	CU_ASSERT_EQUAL_FATAL(be->ops->commit(be), 0);
+	be->ops->published(be);
+}
+
+static void no_op(int signal)
+{
+	(void)signal;
+}
+
+static void add_gated(unsigned int n)
+{
+	const struct gpmm_kvm_vcpu_options options = {
+		.immediate_exit = &guest.vcpus[n].run->immediate_exit,
+		.signal = SIGUSR1,
+		.fd = guest.vcpus[n].fd,
+		.run = guest.vcpus[n].run,
+	};
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_vcpu_create(be, &options, &gated[n]),
+			      0);
+}
+
+/* Return: false where the host lacks the log. */
+static bool setup(enum gpmm_kvm_log log, uint64_t pages)
+{
+	const struct gpmm_kvm_options options = { .first_slot = 1, .log = log };
+	const struct sigaction action = { .sa_handler = no_op };
+	const struct gpmm_range range = { GPA, pages * PAGE };
+	struct gpmm_dirty_source *source;
+	int ret;
+
+	sigaction(SIGUSR1, &action, NULL);
+	CU_ASSERT_PTR_NULL_FATAL(kvm_guest_init_vm(&guest));
+	ret = gpmm_kvm_create(guest.vm_fd, &options, &be);
+	if (ret == -EOPNOTSUPP) {
+		kvm_guest_fini(&guest);
+		return false;
+	}
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	CU_ASSERT_PTR_NULL_FATAL(kvm_guest_add_vcpus(&guest, VCPUS));
+	size = pages * PAGE;
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(memory, MAP_FAILED);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		add_gated(i);
+	begin();
+	map(0, pages, LOGGED);
+	commit();
+	source = gpmm_kvm_dirty_source(be);
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, &source, 1, &dirty), 0);
+	return true;
+}
+
+static void teardown(void)
+{
+	for (unsigned int i = 0; i < VCPUS; i++)
+		gpmm_kvm_vcpu_destroy(gated[i]);
+	gpmm_dirty_destroy(dirty);
+	gpmm_kvm_destroy(be);
+	kvm_guest_fini(&guest);
+	munmap(memory, size);
+}
+
+static struct gpmm_dirty_client *new_client(void)
+{
+	struct gpmm_dirty_client *client;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_client_create(dirty, &client), 0);
+	return client;
+}
+
+/* The guest writes @count pages from @page on. */
+static void touch(uint64_t page, uint64_t count)
+{
+	const struct kvm_guest_args args = {
+		.rdi = GPA + page * PAGE, .rcx = count, .rax = 7,
+	};
+	struct kvm_guest_vcpu *vcpu = &guest.vcpus[0];
+	struct kvm_guest_result result;
+
+	kvm_guest_prepare(vcpu, KVM_GUEST_TOUCH, &args);
+	do
+		result = kvm_guest_exit(vcpu, gpmm_kvm_run(gated[0], vcpu->fd));
+	while (result.error == -EINTR);
+	CU_ASSERT_EQUAL_FATAL(result.exit, KVM_GUEST_DONE);
+}
+
+struct harvest {
+	bool *pages;
+	uint64_t count;
+};
+
+static int note(void *arg, gpmm_gpa_t start, uint64_t length)
+{
+	struct harvest *harvest = arg;
+
+	for (; length; length -= PAGE, start += PAGE, harvest->count++)
+		harvest->pages[(start - GPA) / PAGE] = true;
+	return 0;
+}
+
+static uint64_t harvest(struct gpmm_dirty_client *client, bool *pages)
+{
+	struct harvest harvest = { .pages = pages };
+
+	memset(pages, 0, size / PAGE);
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, GPMM_RANGE_ALL, note,
+					   &harvest), 0);
+	return harvest.count;
+}
+
+/* ----------------------------------------------------------- each log --- */
+
+static void check_writes_are_seen_once(void)
+{
+	struct gpmm_dirty_client *client = new_client();
+	bool pages[PAGES];
+
+	harvest(client, pages);		/* a log may start full */
+	CU_ASSERT_EQUAL(harvest(client, pages), 0);
+	touch(3, 1);
+	touch(70, 5);
+	CU_ASSERT(harvest(client, pages) < PAGES / 2);
+	CU_ASSERT(pages[3] && pages[70] && pages[74]);
+	CU_ASSERT_EQUAL(harvest(client, pages), 0);
+	touch(3, 1);
+	harvest(client, pages);
+	CU_ASSERT(pages[3]);
+	gpmm_dirty_client_destroy(client);
+}
+
+static void check_writes_outlive_their_slot(void)
+{
+	struct gpmm_dirty_client *client = new_client();
+	bool pages[PAGES];
+
+	harvest(client, pages);
+	touch(3, 1);
+	touch(100, 1);
+	begin();
+	unmap(40, 2);
+	commit();
+	touch(200, 1);
+	CU_ASSERT(harvest(client, pages) < PAGES / 2);
+	CU_ASSERT(pages[3] && pages[100] && pages[200]);
+	touch(4, 1);
+	begin();
+	map(40, 2, LOGGED);
+	commit();
+	touch(201, 1);
+	CU_ASSERT(harvest(client, pages) < PAGES / 2);
+	CU_ASSERT(pages[4] && pages[201]);
+	gpmm_dirty_client_destroy(client);
+}
+
+static void check_a_range_is_harvested_alone(void)
+{
+	struct gpmm_dirty_client *client = new_client();
+	struct harvest part = { .count = 0 };
+	bool pages[PAGES];
+
+	harvest(client, pages);
+	touch(0, PAGES);
+	part.pages = pages;
+	memset(pages, 0, sizeof(pages));
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, (struct gpmm_range){
+			GPA + 100 * PAGE, 20 * PAGE }, note, &part), 0);
+	CU_ASSERT_EQUAL(part.count, 20);
+	CU_ASSERT(pages[100] && pages[119] && !pages[99] && !pages[120]);
+	touch(110, 1);
+	CU_ASSERT(harvest(client, pages) >= PAGES - 19);
+	CU_ASSERT(pages[110]);
+	gpmm_dirty_client_destroy(client);
+}
+
+static void check(enum gpmm_kvm_log log)
+{
+	if (!setup(log, PAGES)) {
+		printf("the host lacks it: ");
+		return;
+	}
+	check_writes_are_seen_once();
+	check_writes_outlive_their_slot();
+	check_a_range_is_harvested_alone();
+	teardown();
+}
+
+static void test_bitmap_log(void)
+{
+	check(GPMM_KVM_LOG_BITMAP);
+}
+
+static void test_manual_log(void)
+{
+	check(GPMM_KVM_LOG_MANUAL);
+}
+
+static void test_ring_log(void)
+{
+	check(GPMM_KVM_LOG_RING);
+}
+
+/* More pages than a ring has entries. */
+static void test_a_full_ring_is_emptied_and_nothing_lost(void)
+{
+	const uint64_t many = 10000;
+	struct gpmm_dirty_client *client;
+	bool *pages;
+
+	if (!setup(GPMM_KVM_LOG_RING, many))
+		return;
+	pages = calloc(many, sizeof(*pages));
+	client = new_client();
+	touch(0, many);
+	CU_ASSERT_EQUAL(harvest(client, pages), many);
+	touch(5, 3);
+	harvest(client, pages);
+	CU_ASSERT(pages[5] && pages[7]);
+	gpmm_dirty_client_destroy(client);
+	free(pages);
+	teardown();
+}
+
+/* -------------------------------------------------------------- stress --- */
+
+/*
+ * vCPUs and a thread of the VMM write; a writer splits and merges the slots;
+ * each client copies what it harvests. In the end every copy is the memory.
+ */
+static bool writers_stop;
+
+struct copier {
+	pthread_t thread;
+	struct gpmm_dirty_client *client;
+	char *copy;
+	uint64_t harvests;
+	bool stop;
+};
+
+static bool is_set(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
+}
+
+static void *run_writer(void *arg)
+{
+	uintptr_t n = (uintptr_t)arg;
+	const struct kvm_guest_args args = {
+		.rdi = GPA + 64 * n,
+		.rcx = PAGES,
+		.r8 = KVM_GUEST_SCRATCH + 64 * n,
+	};
+	struct kvm_guest_vcpu *vcpu = &guest.vcpus[n];
+	struct kvm_guest_result result;
+	bool lost = false;
+
+	kvm_guest_prepare(vcpu, KVM_GUEST_WRITER, &args);
+	while (!is_set(&writers_stop)) {
+		result = kvm_guest_exit(vcpu, gpmm_kvm_run(gated[n], vcpu->fd));
+		lost |= result.error != -EINTR;
+	}
+	return (void *)(uintptr_t)lost;
+}
+
+/* The device: writes, then marks. */
+static void *run_device(void *arg)
+{
+	uint64_t seed = 1;
+
+	(void)arg;
+	while (!is_set(&writers_stop)) {
+		uint64_t page;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1;
+		page = (seed >> 33) % PAGES;
+		__atomic_store_n((uint64_t *)(memory + page * PAGE + 2048),
+				 seed, __ATOMIC_RELAXED);
+		gpmm_dirty_mark(dirty, GPA + page * PAGE + 2048, 8);
+	}
+	return NULL;
+}
+
+static int copy(void *arg, gpmm_gpa_t start, uint64_t length)
+{
+	struct copier *copier = arg;
+
+	memcpy(copier->copy + (start - GPA), memory + (start - GPA), length);
+	/* Now and then the send fails. */
+	if (copier->harvests % 7 == 3)
+		return -ECONNRESET;
+	return 0;
+}
+
+static void *run_copier(void *arg)
+{
+	struct copier *copier = arg;
+	bool last;
+
+	do {
+		last = is_set(&copier->stop);
+		if (last)
+			copier->harvests = 0;
+		gpmm_dirty_harvest(copier->client, GPMM_RANGE_ALL, copy,
+				   copier);
+		copier->harvests++;
+	} while (!last);
+	return NULL;
+}
+
+static void split_and_merge(unsigned int step)
+{
+	uint64_t page = step / 2 * 37 % (PAGES - 8);
+
+	begin();
+	unmap(page, 8);
+	map(page, 8, step % 2 ? LOGGED : LOGGED | GPMM_NOMERGE);
+	commit();
+}
+
+static void stress(enum gpmm_kvm_log log, unsigned int seconds)
+{
+	static struct copier copiers[CLIENTS];
+	pthread_t vcpus[VCPUS], device;
+	time_t end = time(NULL) + seconds;
+	void *lost;
+
+	if (!setup(log, PAGES))
+		return;
+	writers_stop = false;
+	for (int i = 0; i < CLIENTS; i++) {
+		copiers[i] = (struct copier){ .client = new_client() };
+		copiers[i].copy = calloc(1, size);
+		pthread_create(&copiers[i].thread, NULL, run_copier,
+			       &copiers[i]);
+	}
+	for (uintptr_t i = 0; i < VCPUS; i++)
+		pthread_create(&vcpus[i], NULL, run_writer, (void *)i);
+	pthread_create(&device, NULL, run_device, NULL);
+	for (unsigned int step = 0; step % 2 || time(NULL) < end; step++)
+		split_and_merge(step);
+	__atomic_store_n(&writers_stop, true, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < VCPUS; i++) {
+		guest.vcpus[i].run->immediate_exit = 1;
+		pthread_kill(vcpus[i], SIGUSR1);
+		pthread_join(vcpus[i], &lost);
+		CU_ASSERT_PTR_NULL(lost);
+	}
+	pthread_join(device, NULL);
+	for (int i = 0; i < CLIENTS; i++) {
+		__atomic_store_n(&copiers[i].stop, true, __ATOMIC_SEQ_CST);
+		pthread_join(copiers[i].thread, NULL);
+		CU_ASSERT_EQUAL(memcmp(copiers[i].copy, memory, size), 0);
+		gpmm_dirty_client_destroy(copiers[i].client);
+		free(copiers[i].copy);
+	}
+	teardown();
+}
+
+/* The long tier's three runs take five minutes together. */
+static unsigned int stress_seconds(void)
+{
+	return getenv("GPMM_LONG") ? 100 : 1;
+}
+
+static void test_bitmap_log_loses_nothing_under_stress(void)
+{
+	stress(GPMM_KVM_LOG_BITMAP, stress_seconds());
+}
+
+static void test_manual_log_loses_nothing_under_stress(void)
+{
+	stress(GPMM_KVM_LOG_MANUAL, stress_seconds());
+}
+
+static void test_ring_log_loses_nothing_under_stress(void)
+{
+	stress(GPMM_KVM_LOG_RING, stress_seconds());
+}
+
+static const char *missing(void)
+{
+	const char *problem = kvm_guest_init(&guest, VCPUS);
+
+	kvm_guest_fini(&guest);
+	return problem;
+}
+
+SUITE_IF(missing(), "kvm dirty",
+	TEST(test_bitmap_log),
+	TEST(test_manual_log),
+	TEST(test_ring_log),
+	TEST(test_a_full_ring_is_emptied_and_nothing_lost),
+	TEST(test_bitmap_log_loses_nothing_under_stress),
+	TEST(test_manual_log_loses_nothing_under_stress),
+	TEST(test_ring_log_loses_nothing_under_stress))
