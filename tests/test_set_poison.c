@@ -8,6 +8,7 @@
 
 #include "helpers/lab.h"
 #include "helpers/suite.h"
+#include "host/host.h"
 
 enum { ALWAYS = 1000000 };
 
@@ -152,6 +153,54 @@ static void test_protect_that_cannot_be_undone(void)
 	world_close(&w);
 }
 
+/* What a backend may still have in use is not released. */
+static void test_memory_of_poison_is_kept(void)
+{
+	struct lab lab;
+	struct gpmm_area one, two;
+	struct gpmm_txn *txn;
+	uint32_t refs;
+
+	lab_open(&lab, 0);
+	lab_fill(&lab, 0);
+	one = lab_area(&lab, LAB_PLAIN, 0xb000, 0x400, 1, 0);
+	two = lab_area(&lab, LAB_PLAIN, 0xb800, 0x400, 1, 1);
+	refs = lab.host[0]->refs;
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(lab.set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &one, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &two, 0), 0);
+	mock_fail(&lab.mock[LAB_PLAIN], MOCK_FALLIBLE, 1, 2, -EPERM);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), -EIO);
+	mock_heal(&lab.mock[LAB_PLAIN]);
+	CU_ASSERT_EQUAL(lab.host[0]->refs, refs + 1);
+	CU_ASSERT_EQUAL(gpmm_set_repair(lab.set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), 0);
+	CU_ASSERT_EQUAL(lab.host[0]->refs, refs);
+	lab_empty(&lab);
+	lab_close(&lab);
+}
+
+/* Poison that nobody repaired goes with the set. */
+static void test_memory_of_poison_is_released(void)
+{
+	struct gpmm_area one;
+	struct gpmm_txn *txn;
+	struct lab lab;
+
+	lab_open(&lab, 0);
+	lab_fill(&lab, 0);
+	one = lab_area(&lab, LAB_PLAIN, 0xb000, 0x400, 1, 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(lab.set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &one, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, lab.base + 0x1000, 0x1000), 0);
+	mock_fail(&lab.mock[LAB_PLAIN], MOCK_FALLIBLE, 1, 2, -EPERM);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), -EIO);
+	gpmm_set_abandon(lab.set);
+	CU_ASSERT_EQUAL(lab.host[0]->refs, 1);
+	CU_ASSERT_EQUAL(lab.host[1]->refs, 1);
+	lab_close(&lab);
+}
+
 /* A second failure adds to the first, and a repair may do half. */
 static void test_poison_adds_up(void)
 {
@@ -271,6 +320,7 @@ static bool break_down(struct lab *lab, const struct lab_change *change,
 		CU_ASSERT_EQUAL(gpmm_set_repair(lab->set), 0);
 		CU_ASSERT_FALSE(gpmm_set_is_poisoned(lab->set, lab->base,
 						     MOCK_SIZE));
+		CU_ASSERT_EQUAL(gpmm_set_drain(lab->set), 0);
 		CU_ASSERT(lab_unchanged(lab));
 		CU_ASSERT_EQUAL(change->run(lab), 0);
 	}
@@ -308,6 +358,10 @@ int main(void)
 		{ "everything else works", test_everything_else_works },
 		{ "a protect that cannot be undone",
 		  test_protect_that_cannot_be_undone },
+		{ "memory of poison is kept until a repair",
+		  test_memory_of_poison_is_kept },
+		{ "memory of poison is released with the set",
+		  test_memory_of_poison_is_released },
 		{ "poison adds up, and is repaired piece by piece",
 		  test_poison_adds_up },
 		{ "a commit that cannot be undone",

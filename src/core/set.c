@@ -87,6 +87,8 @@ void gpmm_set_abandon(struct gpmm_set *set)
 	gpmm__worker_put();
 	gpmm_view_for_each((struct gpmm_view){ set, set->root },
 			   GPMM_RANGE_ALL, put_host, NULL);
+	for (size_t i = 0; i < set->poisoned.len; i++)
+		gpmm_host_put(set->poisoned.v[i].area.host);
 	gpmm__limbo_fini(&set->limbo);
 	gpmm__plan_fini(&set->txn.plan);
 	vec_free(&set->txn.taken);
@@ -225,16 +227,34 @@ bool gpmm_set_is_poisoned(struct gpmm_set *set, gpmm_gpa_t start,
 	return poisoned;
 }
 
+/* What is undone lets go of its memory like anything that is removed. */
+static int repair_locked(struct gpmm_set *set)
+{
+	size_t n = set->poisoned.len, stuck;
+	int ret = vec_reserve(&set->limbo.open.hosts, n);
+
+	if (ret)
+		return ret;
+	ret = gpmm__tell_inverse(set->poisoned.v, n, &stuck);
+	for (size_t i = stuck; i < n; i++) {
+		struct gpmm_host *host = set->poisoned.v[i].area.host;
+
+		if (host)
+			vec_push(&set->limbo.open.hosts, host);
+	}
+	set->poisoned.len = stuck;
+	return ret;
+}
+
 int gpmm_set_repair(struct gpmm_set *set)
 {
-	size_t stuck;
 	int ret = gpmm__set_lock(set);
 
 	if (ret)
 		return ret;
-	ret = gpmm__tell_inverse(set->poisoned.v, set->poisoned.len, &stuck);
-	set->poisoned.len = stuck;
+	ret = repair_locked(set);
 	lock_release(&set->lock);
+	gpmm__set_reclaim(set);
 	return ret;
 }
 

@@ -118,16 +118,19 @@ static int undo_one(struct edit *edit)
 	return ret;
 }
 
-/* Move the edits that stay stuck to the front. */
+/* Move the edits that stay stuck to the front, in their order. */
 static size_t gather_stuck(struct edit *edits, size_t n)
 {
 	size_t stuck = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!edits[i].stuck)
+		struct edit edit = edits[i];
+
+		if (!edit.stuck)
 			continue;
-		edits[stuck] = edits[i];
-		edits[stuck++].stuck = false;
+		edit.stuck = false;
+		edits[i] = edits[stuck];
+		edits[stuck++] = edit;
 	}
 	return stuck;
 }

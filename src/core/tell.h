@@ -43,7 +43,8 @@ void gpmm__tell_published(const struct tell *tell);
 
 /*
  * Undo @n edits of one transaction, the last first; those that fail are moved
- * to the front, *@stuck of them. Return: 0 or the first failure.
+ * to the front, *@stuck of them, the others behind. Return: 0 or the first
+ * failure.
  */
 int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck);
 

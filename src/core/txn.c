@@ -355,11 +355,17 @@ static void publish(struct gpmm_txn *txn)
 			 __ATOMIC_RELEASE);
 }
 
-/* Keep the edits that could not be undone. There is room, see prepare(). */
+/*
+ * Keep the edits that could not be undone, and the memory that their backends
+ * may still have in use. There is room, see prepare().
+ */
 static void keep_poison(struct gpmm_txn *txn, size_t stuck)
 {
 	struct gpmm_set *set = txn->set;
 
+	for (size_t i = 0; i < stuck; i++)
+		if (txn->plan.edits.v[i].area.host)
+			gpmm_host_get(txn->plan.edits.v[i].area.host);
 	if (!set->poisoned.len) {
 		typeof(txn->plan.edits) edits = txn->plan.edits;
 
