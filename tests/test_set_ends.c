@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "core/set.h"
 #include "helpers/lab.h"
 #include "helpers/suite.h"
 
@@ -134,6 +135,43 @@ static void test_almost_the_whole_space(void)
 	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 0, -PAGE), 0);
 	CU_ASSERT(HOLDS(set, { TOP, PAGE, 2 }));
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/*
+ * Keys are 32 bits wide below granule 2^31: one area, there and beside there,
+ * in a set that had none so high.
+ */
+static void cross_the_seam(uint64_t granule, uint64_t before, uint64_t size)
+{
+	gpmm_gpa_t start = (granule << 31) - before;
+	struct gpmm_set *set = create(granule);
+	gpmm_gpa_t i;
+
+	for (i = 0; i < 40; i++)
+		CU_ASSERT_EQUAL(put(set, 2 * i * granule, granule, 1), 0);
+	CU_ASSERT_EQUAL(put(set, start, size, 2), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT(found(set, start, start, size, 2));
+	CU_ASSERT(found(set, start + (size - 1), start, size, 2));
+	CU_ASSERT_FALSE(gpmm_set_find(set, start - 1, NULL));
+	CU_ASSERT_FALSE(gpmm_set_find(set, start + size, NULL));
+	CU_ASSERT(found(set, 78 * granule, 78 * granule, granule, 1));
+	CU_ASSERT_EQUAL(gpmm_set_len(set), 41);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, start, size), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_the_seam_of_key_widths(void)
+{
+	uint64_t granule;
+
+	for (granule = 1; granule <= UINT64_C(1) << 30; granule <<= 6) {
+		cross_the_seam(granule, granule, granule);
+		cross_the_seam(granule, granule, 2 * granule);
+		cross_the_seam(granule, 0, granule);
+		cross_the_seam(granule, -granule, granule);
+	}
 }
 
 static void test_holes_at_the_ends(void)
@@ -476,6 +514,7 @@ int main(void)
 		{ "the whole space is two areas", test_the_whole_space },
 		{ "all of the space but a page",
 		  test_almost_the_whole_space },
+		{ "where keys become wider", test_the_seam_of_key_widths },
 		{ "holes at the ends", test_holes_at_the_ends },
 		{ "bad options are refused", test_bad_options },
 		{ "bad maps are refused", test_bad_maps },
