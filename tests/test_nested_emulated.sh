@@ -4,6 +4,8 @@
 # (tests/emu) switches second-stage translation on over tables that the
 # library wrote, and its guest reads, writes and fetches.
 #
+# shellcheck disable=SC2086 # flags are words
+#
 # Of the long tier. Needs qemu-system-x86, -arm and -misc, bochs, and cross
 # compilers for aarch64 and riscv64; what is not there is skipped by name.
 : "${srcdir:=$(dirname "$0")/..}"
@@ -98,6 +100,11 @@ gstage()
 		-device "$(loader 0x84000000)"
 }
 
+is_x86()
+{
+	[ "$(uname -m)" = x86_64 ] || { echo "SKIP $format: not x86-64"; return 1; }
+}
+
 # x86 OUTPUT MACHINE END: a program for 1 MiB
 x86_program()
 {
@@ -108,7 +115,7 @@ x86_program()
 
 npt()
 {
-	have qemu-system-x86_64 gcc objcopy || return
+	is_x86 && have qemu-system-x86_64 gcc objcopy || return
 	x86_program "$dir/program" svm vmmcall || { failed=1; return; }
 	tables "$format" "$ad" "$dir/tables" &&
 		qemu x86_64 -accel tcg -cpu qemu64,+svm,+npt,+pdpe1gb \
@@ -138,7 +145,7 @@ bochs_disk()
 
 ept()
 {
-	have bochs gcc objcopy || return
+	is_x86 && have bochs gcc objcopy || return
 	bochs_disk || { failed=1; return; }
 	cat >"$dir/bochsrc" <<END
 display_library: rfb, options="timeout=0"
@@ -162,8 +169,10 @@ END
 }
 
 for ad in '' ad; do
-	for format in ept4; do ept; done
-	for format in npt4; do npt; done
+	format=ept4
+	ept
+	format=npt4
+	npt
 	for format in stage2 stage2-48; do stage2; done
 	for format in sv39x4 sv48x4; do gstage; done
 done
