@@ -315,7 +315,9 @@ static void bugs_still_kill(void)
 static int open_uffd(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	/* poll() knows a userfaultfd that does not block, and no other. */
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK |
+			      UFFD_USER_MODE_ONLY);
 
 	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
 		close(fd);
