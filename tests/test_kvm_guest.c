@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <gpmm/host.h>
+
 #include "helpers/kvm_guest.h"
 #include "helpers/kvm_suite.h"
 #include "kvm/kvm_backend.h"
@@ -403,6 +405,121 @@ static void test_what_is_no_vm_is_refused(void)
 	close(fds[1]);
 }
 
+/* ---------------------------------------------- what not all hosts have --- */
+
+static bool has(uint64_t feature)
+{
+	uint64_t features = 0;
+
+	CU_ASSERT_EQUAL(gpmm_kvm_features(guest.vm_fd, &features), 0);
+	if (!(features & feature))
+		printf("the host lacks it: ");
+	return features & feature;
+}
+
+/* KVM_CREATE_GUEST_MEMFD; flags: it can be mapped, and starts shared. */
+static int create_guest_memfd(void)
+{
+	struct {
+		uint64_t size, flags, reserved[6];
+	} arg = { PAGES * PAGE, 3, { 0 } };
+
+	return ioctl(guest.vm_fd, 0xc040aed4UL, &arg);
+}
+
+static void test_a_guest_memfd_backs_the_guest_where_it_can_be_mapped(void)
+{
+	struct gpmm_host_options options = {
+		.kind = GPMM_HOST_GUEST_MEMFD, .size = PAGES * PAGE,
+	};
+	struct gpmm_area area = at(0, 4, 0, GPMM_RW);
+	uint64_t *shared;
+
+	setup();
+	if (!has(GPMM_KVM_GUEST_MEMFD)) {
+		teardown();
+		return;
+	}
+	options.fd = create_guest_memfd();
+	if (options.fd < 0) {
+		printf("it cannot be mapped here: ");
+		teardown();
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &area.host), 0);
+	area.hva = gpmm_host_addr(area.host);
+	CU_ASSERT_EQUAL_FATAL(map_alone(area), 0);
+	CU_ASSERT_EQUAL(kvm_guest_store(&guest, GPA + PAGE, 77).exit,
+			KVM_GUEST_DONE);
+	shared = area.hva;
+	CU_ASSERT_EQUAL(shared[PAGE / 8], 77);
+	/* Bound once: the same range elsewhere is the kernel's error. */
+	area.start += 64 * PAGE;
+	CU_ASSERT(map_alone(area) < 0);
+	area.start -= 64 * PAGE;
+	begin();
+	CU_ASSERT_EQUAL(unmap(area), 0);
+	area.start += 64 * PAGE;
+	CU_ASSERT_EQUAL(map(area), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	CU_ASSERT_EQUAL(kvm_guest_load(&guest, GPA + 65 * PAGE).value, 77);
+	close(options.fd);
+	gpmm_host_put(area.host);
+	teardown();
+}
+
+static void test_slots_work_without_zapping_all(void)
+{
+	const struct gpmm_kvm_options options = {
+		.first_slot = FIRST_SLOT, .no_zap_all = true,
+	};
+	bool can;
+
+	setup();
+	can = has(GPMM_KVM_NO_ZAP_ALL);
+	teardown();
+	if (!can)
+		return;
+	setup_with(&options);
+	map_alone(at(0, 10, 0, GPMM_RW));
+	map_alone(at(20, 10, 20, GPMM_RW));
+	CU_ASSERT(reads(4, 4));
+	CU_ASSERT(reads(24, 24));
+	begin();
+	unmap(at(4, 2, 4, GPMM_RW));
+	CU_ASSERT_EQUAL(commit(), 0);
+	CU_ASSERT(reads(3, 3));
+	CU_ASSERT(reads_nothing(4));
+	CU_ASSERT(reads(24, 24));
+	teardown();
+}
+
+/* By the vCPU or by the host alone, as the machine can. */
+static void test_populated_memory_is_there_for_the_guest(void)
+{
+	unsigned char pages[8];
+
+	setup();
+	madvise(memory, PAGES * PAGE, MADV_REMOVE);
+	map_alone(at(0, 8, 0, GPMM_RW));
+	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, guest.vcpus[0].fd, GPA,
+					  8 * PAGE), 0);
+	CU_ASSERT_EQUAL(mincore(memory, 8 * PAGE, pages), 0);
+	for (int i = 0; i < 8; i++)
+		CU_ASSERT(pages[i] & 1);
+	CU_ASSERT_EQUAL(kvm_guest_load(&guest, GPA).exit, KVM_GUEST_DONE);
+	teardown();
+}
+
+static void test_private_memory_is_refused_where_there_is_none(void)
+{
+	setup();
+	if (!has(GPMM_KVM_ATTRIBUTES))
+		CU_ASSERT_EQUAL(gpmm_kvm_set_private(be, GPA, PAGE, true),
+				-EOPNOTSUPP);
+	teardown();
+}
+
 static const char *missing(void)
 {
 	const char *problem = kvm_guest_init(&guest, 1);
@@ -422,4 +539,8 @@ SUITE_IF(missing(), "kvm guest",
 	TEST(test_slots_run_out_at_the_real_limit),
 	TEST(test_a_slot_past_the_real_limit_is_refused_by_kvm),
 	TEST(test_all_slots_of_the_machine_can_be_used),
-	TEST(test_what_is_no_vm_is_refused))
+	TEST(test_what_is_no_vm_is_refused),
+	TEST(test_a_guest_memfd_backs_the_guest_where_it_can_be_mapped),
+	TEST(test_slots_work_without_zapping_all),
+	TEST(test_populated_memory_is_there_for_the_guest),
+	TEST(test_private_memory_is_refused_where_there_is_none))

@@ -13,6 +13,39 @@
 extern "C" {
 #endif
 
+/* ------------------------------------------------------------- features --- */
+
+/* What a host's KVM has; what it lacks is refused with -EOPNOTSUPP. */
+#define GPMM_KVM_READONLY		(UINT64_C(1) << 0)
+/* KVM_SET_USER_MEMORY_REGION2; without it the first form is used. */
+#define GPMM_KVM_REGION2		(UINT64_C(1) << 1)
+/* GPMM_KVM_LOG_MANUAL, and that it starts full. */
+#define GPMM_KVM_MANUAL_LOG		(UINT64_C(1) << 2)
+#define GPMM_KVM_INITIALLY_SET_LOG	(UINT64_C(1) << 3)
+/* GPMM_KVM_LOG_RING */
+#define GPMM_KVM_RING_LOG		(UINT64_C(1) << 4)
+/* Areas whose host memory is GPMM_HOST_GUEST_MEMFD. */
+#define GPMM_KVM_GUEST_MEMFD		(UINT64_C(1) << 5)
+/* gpmm_kvm_set_private() */
+#define GPMM_KVM_ATTRIBUTES		(UINT64_C(1) << 6)
+/* KVM_EXIT_MEMORY_FAULT, see gpmm_kvm_decode() */
+#define GPMM_KVM_FAULT_EXIT		(UINT64_C(1) << 7)
+/* KVM_PRE_FAULT_MEMORY, see gpmm_kvm_populate() */
+#define GPMM_KVM_PRE_FAULT		(UINT64_C(1) << 8)
+/* gpmm_kvm_options.no_zap_all */
+#define GPMM_KVM_NO_ZAP_ALL		(UINT64_C(1) << 9)
+
+/*
+ * gpmm_kvm_features - what this VM's KVM has
+ *
+ * As KVM_CHECK_EXTENSION says, which is a hint: a kernel may still refuse.
+ *
+ * Context: any. Return: 0; -EBADF, -ENOTTY where @vm_fd is no VM.
+ */
+int gpmm_kvm_features(int vm_fd, uint64_t *features);
+
+/* -------------------------------------------------------------- backend --- */
+
 /* How KVM logs what guests write to areas with GPMM_LOG_DIRTY. */
 enum gpmm_kvm_log {
 	/* A bitmap a slot; a harvest write-protects the whole slot again. */
@@ -39,6 +72,11 @@ struct gpmm_kvm_options {
 	enum gpmm_kvm_log log;
 	/* Of each ring: bytes, a power of two; 0: 64K, 4,096 entries. */
 	unsigned int ring_size;
+	/*
+	 * A slot that goes takes only its own shadow pages with it, and not
+	 * all of the VM's (turns KVM_X86_QUIRK_SLOT_ZAP_ALL off, for good).
+	 */
+	bool no_zap_all;
 };
 
 /*
@@ -54,6 +92,10 @@ struct gpmm_kvm_options {
  * slots share one, unless one of them is GPMM_NOMERGE. Areas without host
  * memory are accepted and have no slot: KVM exits to the VMM there, which asks
  * the set who owns the address.
+ *
+ * Areas of a guest_memfd (GPMM_HOST_GUEST_MEMFD) are slots that KVM changes
+ * not at all: they are neither read-only nor logged, -EOPNOTSUPP, and where
+ * they move they are deleted and made anew.
  *
  * A transaction makes the fewest ioctls that lead from the slots before it to
  * those after it: none for what it mapped and unmapped again, one for memory
@@ -71,7 +113,7 @@ struct gpmm_kvm_options {
  * Context: any; only the process that created the VM may use it.
  * Owns: borrows @vm_fd, which outlives the backend; the caller owns *@backend.
  * Return: 0; -EINVAL; -ENOMEM; -EBADF, -ENOTTY where @vm_fd is no VM;
- * -EOPNOTSUPP where the host lacks the log that was asked for.
+ * -EOPNOTSUPP where the host lacks what was asked for.
  */
 int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
 		    struct gpmm_backend **backend);
@@ -93,6 +135,33 @@ void gpmm_kvm_destroy(struct gpmm_backend *backend);
  * Context: writer. Return: 0 or -EINVAL.
  */
 int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve);
+
+/*
+ * gpmm_kvm_populate - have memory there before the guest asks for it
+ * @vcpu_fd: a vCPU that is not running; -1: host memory only
+ * @start, @size: page-aligned; what has no slot is skipped
+ *
+ * Allocates host memory (MADV_POPULATE_WRITE) and, with GPMM_KVM_PRE_FAULT
+ * and a vCPU, maps it into the guest too (KVM_PRE_FAULT_MEMORY).
+ *
+ * Context: not-reader. Writers wait for 16 MiB at a time.
+ * Return: 0; -EINVAL; what the kernel said, with part of it done.
+ */
+int gpmm_kvm_populate(struct gpmm_backend *backend, int vcpu_fd,
+		      gpmm_gpa_t start, uint64_t size);
+
+/*
+ * gpmm_kvm_set_private - convert memory in place
+ * @is_private: the guest's own, from its guest_memfd; else shared, from its
+ *	host address
+ *
+ * What an exit with gpmm_kvm_access.is_private asks for.
+ *
+ * Context: not-reader. Return: 0; -EINVAL; -EOPNOTSUPP without
+ * GPMM_KVM_ATTRIBUTES; what the kernel said.
+ */
+int gpmm_kvm_set_private(struct gpmm_backend *backend, gpmm_gpa_t start,
+			 uint64_t size, bool is_private);
 
 /* ---------------------------------------------------------------- gate --- */
 
@@ -272,7 +341,8 @@ enum gpmm_kvm_verdict gpmm_kvm_judge(const struct gpmm_kvm_access *access,
 
 /*
  * What the owner of an area may begin with, so that gpmm_kvm_dispatch() finds
- * its callback.
+ * its callback. (mmio.h's windows do more; gpmm_io_read() and gpmm_io_write()
+ * reach those.)
  */
 struct gpmm_kvm_window {
 	/*

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gpmm/host.h>
+
+#include "kvm/features.h"
 #include "util/alloc.h"
 #include "util/range.h"
 
@@ -26,15 +29,45 @@ static uint32_t slot_flags(uint32_t flags)
 	return flags & GPMM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 }
 
+static bool is_guest_memfd(const struct gpmm_area *area)
+{
+	return area->host &&
+	       gpmm_host_kind(area->host) == GPMM_HOST_GUEST_MEMFD;
+}
+
 static struct kvm_region to_region(const struct gpmm_area *area,
 				   uint32_t flags)
 {
-	return (struct kvm_region){
+	struct kvm_region region = {
 		.gpa = area->start,
 		.size = area->size,
 		.hva = (uintptr_t)area->hva,
 		.flags = slot_flags(flags),
 	};
+
+	if (has_slot(area, flags) && is_guest_memfd(area)) {
+		region.flags |= KVM_MEM_GUEST_MEMFD;
+		region.memfd = gpmm_host_fd(area->host);
+		region.memfd_offset = gpmm_host_offset(area->host) +
+			((char *)area->hva -
+			 (char *)gpmm_host_addr(area->host));
+	}
+	return region;
+}
+
+/* What this kernel's slots cannot be. */
+static int check_region(const struct kvm_backend *kvm,
+			const struct kvm_region *region)
+{
+	const uint32_t no_memfd = KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES;
+
+	if (region->flags & KVM_MEM_READONLY &&
+	    !(kvm->features & GPMM_KVM_READONLY))
+		return -EOPNOTSUPP;
+	if (!(region->flags & KVM_MEM_GUEST_MEMFD))
+		return 0;
+	return region->flags & no_memfd ||
+	       !(kvm->features & GPMM_KVM_GUEST_MEMFD) ? -EOPNOTSUPP : 0;
 }
 
 static bool is_wellformed(struct gpmm_backend *be, const struct gpmm_area *area)
@@ -51,11 +84,15 @@ static bool is_wellformed(struct gpmm_backend *be, const struct gpmm_area *area)
 static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
 {
 	const struct kvm_region region = to_region(area, area->flags);
+	int ret;
 
 	if (!is_wellformed(be, area))
 		return -EINVAL;
 	if (!has_slot(area, area->flags))
 		return 0;
+	ret = check_region(to_kvm(be), &region);
+	if (ret)
+		return ret;
 	return gpmm__kvm_txn_add(&to_kvm(be)->txn, &region,
 				 area->flags & GPMM_NOMERGE);
 }
@@ -75,6 +112,7 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 {
 	const struct kvm_region region = to_region(area, new_flags);
 	bool had = has_slot(area, area->flags);
+	int ret;
 
 	if (had && !has_slot(area, new_flags))
 		return kvm_unmap(be, area);
@@ -83,6 +121,9 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 	if (!has_slot(area, new_flags) ||
 	    (had && slot_flags(area->flags) == slot_flags(new_flags)))
 		return 0;
+	ret = check_region(to_kvm(be), &region);
+	if (ret)
+		return ret;
 	return gpmm__kvm_txn_replace(&to_kvm(be)->txn, &region,
 				     new_flags & GPMM_NOMERGE);
 }
@@ -226,7 +267,11 @@ static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 	int ret;
 
 	kvm->sys = *sys;
-	ret = gpmm__kvm_sys_probe(&kvm->sys);
+	ret = gpmm__kvm_features(&kvm->sys, &kvm->features);
+	if (!ret)
+		ret = gpmm__kvm_sys_probe(&kvm->sys);
+	if (!ret && options->no_zap_all)
+		ret = gpmm__kvm_no_zap_all(&kvm->sys, kvm->features);
 	if (!ret)
 		ret = slot_budget(&kvm->sys, options, &count);
 	if (!ret)

@@ -17,6 +17,7 @@ struct kvm_backend {
 	struct gate gate;
 	struct gpmm_backend backend;
 	struct kvm_sys sys;
+	uint64_t features;	/* GPMM_KVM_READONLY and so on */
 	struct lock lock;	/* held from begin to commit or abort */
 	struct slots slots;
 	struct kvm_txn txn;

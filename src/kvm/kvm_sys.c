@@ -78,6 +78,8 @@ static int set_region2(struct kvm_sys *sys, uint32_t slot,
 		.guest_phys_addr = region->gpa,
 		.memory_size = region->size,
 		.userspace_addr = region->hva,
+		.guest_memfd_offset = region->memfd_offset,
+		.guest_memfd = region->memfd,
 	};
 
 	_Static_assert(sizeof(arg) == 160, "as the kernel has it");
@@ -142,6 +144,35 @@ int gpmm__kvm_clear_dirty_log(struct kvm_sys *sys, uint32_t slot,
 	};
 
 	return vm_ioctl(sys, KVM_CLEAR_DIRTY_LOG, (uintptr_t)&log);
+}
+
+/* struct kvm_memory_attributes, which older headers lack. */
+int gpmm__kvm_set_private(struct kvm_sys *sys, uint64_t gpa, uint64_t size,
+			  bool is_private)
+{
+	const struct {
+		uint64_t address, size, attributes, flags;
+	} arg = {
+		gpa, size, is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0, 0,
+	};
+
+	return vm_ioctl(sys, KVM_SET_MEMORY_ATTRIBUTES, (uintptr_t)&arg);
+}
+
+/* struct kvm_pre_fault_memory, likewise; KVM writes gpa and size back. */
+int gpmm__kvm_pre_fault(struct kvm_sys *sys, int vcpu_fd, uint64_t *gpa,
+			uint64_t *size)
+{
+	struct {
+		uint64_t gpa, size, flags, padding[5];
+	} arg = { *gpa, *size, 0, { 0 } };
+	int ret;
+
+	ret = sys->ops->ioctl(sys->ctx, vcpu_fd, KVM_PRE_FAULT_MEMORY,
+			      (uintptr_t)&arg);
+	*gpa = arg.gpa;
+	*size = arg.size;
+	return ret;
 }
 
 int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring)

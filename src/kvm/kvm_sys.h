@@ -17,6 +17,30 @@
 #ifndef KVM_CAP_USER_MEMORY2
 #define KVM_CAP_USER_MEMORY2 231
 #endif
+#ifndef KVM_CAP_MEMORY_FAULT_INFO
+#define KVM_CAP_MEMORY_FAULT_INFO 232
+#endif
+#ifndef KVM_CAP_MEMORY_ATTRIBUTES
+#define KVM_CAP_MEMORY_ATTRIBUTES 233
+#endif
+#ifndef KVM_CAP_GUEST_MEMFD
+#define KVM_CAP_GUEST_MEMFD 234
+#endif
+#ifndef KVM_CAP_PRE_FAULT_MEMORY
+#define KVM_CAP_PRE_FAULT_MEMORY 236
+#endif
+#ifndef KVM_PRE_FAULT_MEMORY
+#define KVM_PRE_FAULT_MEMORY 0xc040aed5UL
+#endif
+#ifndef KVM_SET_MEMORY_ATTRIBUTES
+#define KVM_SET_MEMORY_ATTRIBUTES 0x4020aed2UL
+#endif
+#ifndef KVM_MEMORY_ATTRIBUTE_PRIVATE
+#define KVM_MEMORY_ATTRIBUTE_PRIVATE (1ULL << 3)
+#endif
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
+#endif
 #ifndef KVM_SET_USER_MEMORY_REGION2
 #define KVM_SET_USER_MEMORY_REGION2 0x40a0ae49UL
 #endif
@@ -55,6 +79,8 @@ struct kvm_region {
 	uint64_t size;
 	uint64_t hva;
 	uint32_t flags;		/* KVM_MEM_READONLY and so on */
+	int memfd;		/* with KVM_MEM_GUEST_MEMFD */
+	uint64_t memfd_offset;	/* bytes */
 };
 
 /* Return: what KVM_CHECK_EXTENSION says; negative where @vm_fd is no VM. */
@@ -96,6 +122,16 @@ int gpmm__kvm_get_dirty_log(struct kvm_sys *sys, uint32_t slot,
 int gpmm__kvm_clear_dirty_log(struct kvm_sys *sys, uint32_t slot,
 			      uint64_t first, uint32_t count,
 			      uint64_t *bitmap);
+
+/* Private memory or shared. Return: 0 or -errno. */
+int gpmm__kvm_set_private(struct kvm_sys *sys, uint64_t gpa, uint64_t size,
+			  bool is_private);
+/*
+ * Map memory into the guest before it asks. *@gpa and *@size become what is
+ * left to do. Return: 0 or -errno.
+ */
+int gpmm__kvm_pre_fault(struct kvm_sys *sys, int vcpu_fd, uint64_t *gpa,
+			uint64_t *size);
 
 /* A vCPU's dirty ring, mapped. Return: 0 or -errno. */
 int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring);

@@ -110,6 +110,7 @@ static void keep_above(struct kvm_region *piece, uint64_t last)
 
 	piece->gpa += cut;
 	piece->hva += cut;
+	piece->memfd_offset += cut;
 	piece->size -= cut;
 }
 
@@ -205,12 +206,22 @@ int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 
 /* ------------------------------------------------------------------ end --- */
 
+/* Without a guest_memfd all of it is 0 but the offset of a cut piece. */
+static bool file_runs_on(const struct kvm_region *left,
+			 const struct kvm_region *right)
+{
+	return !(left->flags & KVM_MEM_GUEST_MEMFD) ||
+	       (left->memfd == right->memfd &&
+		left->memfd_offset + left->size == right->memfd_offset);
+}
+
 static bool runs_on(const struct slot *left, const struct slot *right)
 {
 	return !left->nomerge && !right->nomerge &&
 	       left->at.flags == right->at.flags &&
 	       left->at.gpa + left->at.size == right->at.gpa &&
 	       left->at.hva + left->at.size == right->at.hva &&
+	       file_runs_on(&left->at, &right->at) &&
 	       left->at.size + right->at.size <= SLOT_MAX;
 }
 

@@ -19,6 +19,17 @@ static int compare(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
+/* Slots of a guest_memfd cannot be changed at all, nor moved. */
+static int compare_memfd(const struct kvm_region *a,
+			 const struct kvm_region *b)
+{
+	int ret = compare(a->gpa, b->gpa);
+
+	if (!ret)
+		ret = compare(a->memfd, b->memfd);
+	return ret ? ret : compare(a->memfd_offset, b->memfd_offset);
+}
+
 /* Equal where KVM can make one of the other in place. */
 static int compare_kind(const struct slot *a, const struct slot *b)
 {
@@ -29,6 +40,8 @@ static int compare_kind(const struct slot *a, const struct slot *b)
 	if (!ret)
 		ret = compare(a->at.flags & ~IN_PLACE_FLAGS,
 			      b->at.flags & ~IN_PLACE_FLAGS);
+	if (!ret && a->at.flags & KVM_MEM_GUEST_MEMFD)
+		ret = compare_memfd(&a->at, &b->at);
 	return ret;
 }
 

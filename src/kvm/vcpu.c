@@ -44,7 +44,7 @@ int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
 
 	if (!are_valid(kvm, options))
 		return -EINVAL;
-	new = gpmm__alloc_aligned(_Alignof(*new), sizeof(*new));
+	new = gpmm__alloc_aligned(_Alignof(struct gpmm_kvm_vcpu), sizeof(*new));
 	if (!new)
 		return -ENOMEM;
 	*new = (struct gpmm_kvm_vcpu){

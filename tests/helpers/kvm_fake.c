@@ -12,6 +12,11 @@ void kvm_fake_init(struct kvm_fake *fake)
 		.nr_slots = FAKE_SLOTS,
 		.says_region2 = true,
 		.has_region2 = true,
+		.has_readonly = true,
+		.has_memfd = true,
+		.has_attributes = true,
+		.has_pre_fault = true,
+		.has_quirk = true,
 		.left = -1,
 		.error = -ENOMEM,
 		.manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
@@ -60,6 +65,16 @@ static bool in_the_way(const struct kvm_fake *fake, uint32_t id,
 	return false;
 }
 
+/* Such a slot is neither read-only nor logged, and never changed. */
+static bool may_be_memfd(const struct kvm_region *old,
+			 const struct kvm_region *new)
+{
+	if (!new->size || !((old->flags | new->flags) & KVM_MEM_GUEST_MEMFD))
+		return true;
+	return !old->size && new->flags == KVM_MEM_GUEST_MEMFD &&
+	       new->memfd >= 0 && !(new->memfd_offset % PAGE);
+}
+
 /* A log starts with its slot or flag, ends with it, and moves along. */
 static void set_log(struct kvm_fake *fake, uint32_t id,
 		    const struct kvm_region *old, const struct kvm_region *new)
@@ -87,7 +102,10 @@ static int set_region(struct kvm_fake *fake, uint32_t id,
 		return fake->error;
 	if ((id & 0xffff) >= fake->nr_slots ||
 	    (new->gpa | new->size | new->hva) % PAGE ||
-	    new->flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES))
+	    new->flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES |
+			   KVM_MEM_GUEST_MEMFD))
+		return -EINVAL;
+	if (!may_be_memfd(old, new))
 		return -EINVAL;
 	if (!new->size && !old->size)
 		return -EINVAL;
@@ -109,10 +127,12 @@ static int set_region1(struct kvm_fake *fake, uintptr_t arg)
 	const struct kvm_userspace_memory_region *in = (const void *)arg;
 	const struct kvm_region region = {
 		in->guest_phys_addr, in->memory_size, in->userspace_addr,
-		in->flags,
+		in->flags, 0, 0,
 	};
 
 	fake->region1_calls++;
+	if (in->flags & KVM_MEM_GUEST_MEMFD)
+		return -EINVAL;
 	return set_region(fake, in->slot, &region);
 }
 
@@ -121,7 +141,7 @@ static int set_region2(struct kvm_fake *fake, uintptr_t arg)
 	const uint32_t *head = (const void *)arg;
 	const uint64_t *body = (const void *)arg;
 	const struct kvm_region region = {
-		body[1], body[2], body[3], head[1],
+		body[1], body[2], body[3], head[1], head[10], body[4],
 	};
 
 	fake->region2_calls++;
@@ -176,10 +196,39 @@ static int enable_cap(struct kvm_fake *fake, uintptr_t arg)
 
 	if (fails(fake))
 		return fake->error;
+	if (cap->cap == KVM_CAP_DISABLE_QUIRKS2) {
+		fake->quirks = cap->args[0];
+		return 0;
+	}
 	if (cap->cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 ||
 	    cap->args[0] & ~(uint64_t)fake->manual)
 		return -EINVAL;
 	fake->log = cap->args[0];
+	return 0;
+}
+
+static int set_attributes(struct kvm_fake *fake, uintptr_t arg)
+{
+	const uint64_t *in = (const void *)arg;
+
+	if (fails(fake))
+		return fake->error;
+	fake->private_gpa = in[0];
+	fake->private_size = in[1];
+	fake->private_attributes = in[2];
+	return 0;
+}
+
+/* A page at a time, as an interrupted kernel does. */
+static int pre_fault(struct kvm_fake *fake, uintptr_t arg)
+{
+	uint64_t *in = (void *)arg;
+
+	if (fails(fake))
+		return fake->error;
+	fake->pre_faults++;
+	in[0] += PAGE;
+	in[1] -= PAGE;
 	return 0;
 }
 
@@ -194,6 +243,16 @@ static int extension(const struct kvm_fake *fake, uintptr_t cap)
 		return fake->manual;
 	case KVM_CAP_DIRTY_LOG_RING:
 		return fake->ring;
+	case KVM_CAP_READONLY_MEM:
+		return fake->has_readonly;
+	case KVM_CAP_GUEST_MEMFD:
+		return fake->has_memfd;
+	case KVM_CAP_MEMORY_ATTRIBUTES:
+		return fake->has_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	case KVM_CAP_PRE_FAULT_MEMORY:
+		return fake->has_pre_fault;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return fake->has_quirk ? KVM_X86_QUIRK_SLOT_ZAP_ALL : 0;
 	default:
 		return 0;
 	}
@@ -213,6 +272,10 @@ static int fake_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
 		return get_log(ctx, arg);
 	case KVM_CLEAR_DIRTY_LOG:
 		return clear_log(ctx, arg);
+	case KVM_SET_MEMORY_ATTRIBUTES:
+		return set_attributes(ctx, arg);
+	case KVM_PRE_FAULT_MEMORY:
+		return pre_fault(ctx, arg);
 	case KVM_ENABLE_CAP:
 		return enable_cap(ctx, arg);
 	default:

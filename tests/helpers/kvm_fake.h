@@ -24,6 +24,15 @@ struct kvm_fake {
 	uint64_t dirty[FAKE_SLOTS];
 	int manual;			/* what the capability says */
 	int ring;
+	bool has_readonly;
+	bool has_memfd;
+	bool has_attributes;
+	bool has_pre_fault;
+	bool has_quirk;
+	uint64_t private_gpa, private_size;	/* the last conversion */
+	uint64_t private_attributes;
+	unsigned int pre_faults;
+	uint64_t quirks;		/* disabled */
 	uint64_t log;			/* bits of manual-protect turned on */
 	unsigned int region1_calls;
 	unsigned int region2_calls;
