@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Operations made of a fuzzer's bytes, beside the model. With
- * -fsanitize=fuzzer this is a libFuzzer target; without, a program that
- * replays the files it is given, or makes up inputs of its own.
+ * Operations made of a fuzzer's bytes, beside the model: a program that
+ * replays the files it is given, or makes up inputs of its own. With clang it
+ * is a libFuzzer target too:
+ *   configure CC=clang CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address'
+ *   make tests/fuzz_set_ops_libfuzzer
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,6 +13,9 @@ char gpmm__rcu_tag;
 
 unsigned int gpmm__rcu_nesting;
 unsigned long gpmm__rcu_grace_periods;
+bool (*gpmm__rcu_busy)(void);
+unsigned int gpmm__point_self;
+void (*gpmm__point_hook)(bool stuck);
 
 void gpmm_thread_register(void)
 {
@@ -26,6 +29,8 @@ void gpmm__rcu_wait(const struct rcu_flavor_struct *flavor)
 {
 	(void)flavor;
 	assert(!gpmm__rcu_nesting);
+	while (gpmm__rcu_busy && gpmm__rcu_busy())
+		point(true);
 	gpmm__rcu_grace_periods++;
 }
 

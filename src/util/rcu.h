@@ -36,18 +36,24 @@ extern char gpmm__rcu_tag;
 #endif
 
 #ifdef GPMM_DOUBLE
+#include "util/point.h"
 
+/* Of the thread that runs; a test with several keeps the others'. */
 extern unsigned int gpmm__rcu_nesting;
 extern unsigned long gpmm__rcu_grace_periods;
+/* Is any thread in a section? NULL: there is one thread. */
+extern bool (*gpmm__rcu_busy)(void);
 
 static inline void rcu_enter(void)
 {
 	gpmm__rcu_nesting++;
+	point(false);
 }
 
 static inline void rcu_leave(void)
 {
 	gpmm__rcu_nesting--;
+	point(false);
 }
 
 static inline bool rcu_inside(const struct rcu_flavor_struct *flavor)
@@ -88,10 +94,16 @@ void gpmm__rcu_wait(const struct rcu_flavor_struct *flavor);
 static inline void rcu_publish(uintptr_t *word, uintptr_t value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+#ifdef GPMM_DOUBLE
+	point(false);
+#endif
 }
 
 static inline uintptr_t rcu_read(const uintptr_t *word)
 {
+#ifdef GPMM_DOUBLE
+	point(false);
+#endif
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
