@@ -80,11 +80,12 @@ static void fill(enum node_class class, void *to, const struct part *parts,
 }
 
 /* Hand a node to the level above. */
-static void put_out(struct btree *tree, enum node_class class, void *node)
+static void put_out(struct btree *tree, enum node_class class, void *node,
+		    unsigned int len)
 {
 	struct item item;
 
-	gpmm__node_summary(class, node, &item);
+	gpmm__node_summary(class, node, len, &item);
 	vec_push(&tree->out, item);
 }
 
@@ -106,7 +107,7 @@ static void lay_out(struct btree *tree, enum node_class class,
 		void *node = make_node(tree, class);
 
 		fill(class, node, parts, skip, n);
-		put_out(tree, class, node);
+		put_out(tree, class, node, n);
 		skip += n;
 	}
 }
@@ -129,7 +130,7 @@ static void splice_within(struct btree *tree, enum node_class class,
 		gpmm__node_set_len(class, to, after + len - b);
 	if (to != node)
 		release(tree, class, node);
-	put_out(tree, class, to);
+	put_out(tree, class, to, after + len - b);
 }
 
 /*
@@ -414,7 +415,6 @@ void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
 	if (tree->underfull && tree->root)
 		mend_cut(tree, &change);
 	tree->underfull = false;
-	lower_root(tree);
 }
 
 static int collect(uintptr_t root, struct item **items, size_t *n)

@@ -5,55 +5,41 @@
 #include "core/btree.h"
 #include "core/find.h"
 
-enum find_path gpmm__find_path;
+static inline void narrow_to_area(const struct leaf_narrow *leaf,
+				  unsigned int i, unsigned int shift,
+				  struct gpmm_area *area)
+{
+	const struct record_narrow *record = &leaf->record[i];
+	uint64_t key = (uint64_t)(int64_t)leaf->key[i];
+
+	fill_area(area, (key + 1) << shift, (record->last - key) << shift,
+		  record->flags, record->link, record->host, record->backend);
+}
+
+static inline void wide_to_area(const struct leaf_wide *leaf, unsigned int i,
+				unsigned int shift, struct gpmm_area *area)
+{
+	const struct record_wide *record = &leaf->record[i];
+
+	fill_area(area, leaf->key[i] << shift,
+		  (record->last - leaf->key[i] + 1) << shift, record->flags,
+		  record->link, record->host, record->backend);
+}
 
 #define FIND(name)	name##_portable
 #define TARGET
-#define COUNT16(key, query)	narrow_count(key, LEAF_CAP, query)
-#define COUNT32(key, query)	narrow_count(key, INNER_CAP, query)
+#define COUNT16(key, query)	narrow_count_portable(key, LEAF_CAP, query)
+#define COUNT32(key, query)	narrow_count_portable(key, INNER_CAP, query)
 #define COUNT_WIDE(key, len, query)	wide_count(key, len, query)
 #include "core/find_body.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
 
-/* Keys ascend, so the lanes below the query are the lowest: count ones. */
-
-static inline __m128i below4(const int32_t *key, __m128i query)
-{
-	return _mm_cmpgt_epi32(query, _mm_load_si128((const __m128i *)key));
-}
-
-static inline uint32_t below16_sse2(const int32_t *key, __m128i query)
-{
-	__m128i low = _mm_packs_epi32(below4(key, query),
-				      below4(key + 4, query));
-	__m128i high = _mm_packs_epi32(below4(key + 8, query),
-				       below4(key + 12, query));
-
-	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
-}
-
-static inline unsigned int count16_sse2(const int32_t *key, int32_t query)
-{
-	uint32_t mask = below16_sse2(key, _mm_set1_epi32(query));
-
-	return (unsigned int)__builtin_ctz(~mask);
-}
-
-static inline unsigned int count32_sse2(const int32_t *key, int32_t query)
-{
-	__m128i q = _mm_set1_epi32(query);
-	uint64_t mask = below16_sse2(key, q) |
-			(uint64_t)below16_sse2(key + 16, q) << 16;
-
-	return (unsigned int)__builtin_ctzll(~mask);
-}
-
 #define FIND(name)	name##_sse2
 #define TARGET
-#define COUNT16(key, query)	count16_sse2(key, query)
-#define COUNT32(key, query)	count32_sse2(key, query)
+#define COUNT16(key, query)	narrow_count(key, LEAF_CAP, query)
+#define COUNT32(key, query)	narrow_count(key, INNER_CAP, query)
 #define COUNT_WIDE(key, len, query)	wide_count(key, len, query)
 #include "core/find_body.h"
 
@@ -175,26 +161,26 @@ static enum find_path widest_path(void)
 
 #endif
 
+static gpmm__find_fn *const paths[] = {
+	[FIND_PORTABLE] = find_portable,
+#ifdef __x86_64__
+	[FIND_SSE2] = find_sse2,
+	[FIND_AVX2] = find_avx2,
+	[FIND_AVX512] = find_avx512,
+#endif
+};
+
+gpmm__find_fn *gpmm__find = find_portable;
+
 bool gpmm__find_by(enum find_path path, uintptr_t root, unsigned int shift,
 		   uint64_t addr, struct gpmm_area *area)
 {
-#ifdef __x86_64__
-	if (__builtin_expect(path == FIND_AVX512, 1))
-		return find_avx512(root, shift, addr, area);
-	if (path == FIND_AVX2)
-		return find_avx2(root, shift, addr, area);
-	if (path == FIND_SSE2)
-		return find_sse2(root, shift, addr, area);
-#else
-	(void)path;
-#endif
-	return find_portable(root, shift, addr, area);
+	return paths[path](root, shift, addr, area);
 }
 
-bool gpmm__find(uintptr_t root, unsigned int shift, uint64_t addr,
-		struct gpmm_area *area)
+enum find_path gpmm__find_widest(void)
 {
-	return gpmm__find_by(gpmm__find_path, root, shift, addr, area);
+	return widest_path();
 }
 
 static enum find_path path_named(const char *name, enum find_path otherwise)
@@ -213,5 +199,5 @@ __attribute__((constructor)) static void choose_path(void)
 	enum find_path widest = widest_path();
 	enum find_path path = name ? path_named(name, widest) : widest;
 
-	gpmm__find_path = path < widest ? path : widest;
+	gpmm__find = paths[path < widest ? path : widest];
 }

@@ -12,50 +12,37 @@
  * and costs nothing beside the load that follows.
  */
 
-static inline TARGET bool FIND(narrow)(const void *node, unsigned int height,
-				       uint64_t granule, struct item *item)
+static inline TARGET const void *FIND(narrow_leaf)(const void *node,
+						   unsigned int height,
+						   int32_t query)
 {
-	const struct record_narrow *record;
-	const struct leaf_narrow *leaf;
-	int32_t query = (int32_t)granule;
-	unsigned int n;
-
-	if (granule > NARROW_LAST)
-		return false;
 	for (; height; height--) {
 		const struct inner_narrow *inner = node;
+		unsigned int n = COUNT32(inner->key, query);
 
 		node_visit();
-		n = COUNT32(inner->key, query);
 		if (!n)
-			return false;
+			return NULL;
 		node = inner->child[n - 1];
 	}
 	node_visit();
-	leaf = node;
-	n = COUNT16(leaf->key, query);
-	if (!n)
-		return false;
-	record = &leaf->record[n - 1];
-	if ((uint32_t)query > record->last)
-		return false;
-	item->first = (uint64_t)(leaf->key[n - 1] + 1);
-	item->last = record->last;
-	item->link = record->link;
-	item->host = record->host;
-	item->backend = record->backend;
-	item->flags = record->flags;
-	return true;
+	return node;
 }
 
-static inline TARGET bool FIND(wide)(const void *node, unsigned int height,
-				     uint64_t granule, struct item *item)
+/* Rare, and kept out of the way of the narrow one's registers. */
+static TARGET __attribute__((noinline)) bool FIND(wide)(uintptr_t root,
+							unsigned int shift,
+							uint64_t addr,
+							struct gpmm_area *area)
 {
-	const struct record_wide *record;
+	uint64_t granule = addr >> shift;
+	const void *node = root_node(root);
 	const struct leaf_wide *leaf;
 	unsigned int n;
 
-	for (; height; height--) {
+	if (!node)
+		return false;
+	for (unsigned int height = root_height(root); height; height--) {
 		const struct inner_wide *inner = node;
 
 		node_visit();
@@ -67,37 +54,34 @@ static inline TARGET bool FIND(wide)(const void *node, unsigned int height,
 	node_visit();
 	leaf = node;
 	n = COUNT_WIDE(leaf->key, leaf->len, granule);
-	if (!n)
+	if (!n || granule > leaf->record[n - 1].last)
 		return false;
-	record = &leaf->record[n - 1];
-	if (granule > record->last)
-		return false;
-	item->first = leaf->key[n - 1];
-	item->last = record->last;
-	item->link = record->link;
-	item->host = record->host;
-	item->backend = record->backend;
-	item->flags = record->flags;
+	if (area)
+		wide_to_area(leaf, n - 1, shift, area);
 	return true;
 }
 
 static TARGET bool FIND(find)(uintptr_t root, unsigned int shift,
 			      uint64_t addr, struct gpmm_area *area)
 {
-	const void *node = root_node(root);
-	unsigned int height = root_height(root);
-	struct item item;
-	bool found;
+	uint64_t granule = addr >> shift;
+	const struct leaf_narrow *leaf;
+	unsigned int n;
 
-	if (!node)
+	if (__builtin_expect(!root || root_is_wide(root), 0))
+		return root && FIND(wide)(root, shift, addr, area);
+	if (granule > NARROW_LAST)
 		return false;
-	if (root_is_wide(root))
-		found = FIND(wide)(node, height, addr >> shift, &item);
-	else
-		found = FIND(narrow)(node, height, addr >> shift, &item);
-	if (found && area)
-		item_to_area(&item, shift, area);
-	return found;
+	leaf = FIND(narrow_leaf)(root_node(root), root_height(root),
+				 (int32_t)granule);
+	if (!leaf)
+		return false;
+	n = COUNT16(leaf->key, (int32_t)granule);
+	if (!n || (uint32_t)granule > leaf->record[n - 1].last)
+		return false;
+	if (area)
+		narrow_to_area(leaf, n - 1, shift, area);
+	return true;
 }
 
 #undef FIND

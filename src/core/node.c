@@ -206,29 +206,110 @@ void gpmm__node_set_len(enum node_class class, void *node, unsigned int len)
 	}
 }
 
-static uint64_t max(uint64_t a, uint64_t b)
+static uint32_t gap_leaf_narrow(const struct leaf_narrow *leaf, int len)
 {
-	return a > b ? a : b;
+	int32_t gap = 0;
+
+	for (int i = 0; i < len - 1; i++) {
+		int32_t hole = leaf->key[i + 1] - (int32_t)leaf->record[i].last;
+
+		gap = hole > gap ? hole : gap;
+	}
+	return (uint32_t)gap;
 }
 
-void gpmm__node_summary(enum node_class class, void *node, struct item *item)
+/* Vectors of the compiler's, which has them for every machine. */
+typedef int32_t lanes4 __attribute__((vector_size(16)));
+typedef uint32_t ulanes4 __attribute__((vector_size(16)));
+typedef ulanes4 loose_lanes4 __attribute__((aligned(4), may_alias));
+
+static inline lanes4 max4(lanes4 a, lanes4 b)
 {
-	unsigned int len = node_len(class, node);
-	struct item at, next;
+	lanes4 more = a > b;
+
+	return (a & more) | (b & ~more);
+}
+
+/*
+ * The largest of four lanes' holes between children and holes inside them,
+ * lanes from @len on left out; the hole after the last child counts as none.
+ */
+static inline lanes4 gap4(const struct inner_narrow *inner, int i, int len)
+{
+	lanes4 at = { i, i + 1, i + 2, i + 3 };
+	ulanes4 next = *(const loose_lanes4 *)&inner->key[i + 1];
+	ulanes4 last = *(const loose_lanes4 *)&inner->last[i];
+	ulanes4 gap = *(const loose_lanes4 *)&inner->gap[i];
+
+	return max4((lanes4)(next - last) & (at < len - 1),
+		    (lanes4)gap & (at < len));
+}
+
+/* This is most of what a change costs above the leaf. The last lane's next
+ * key is the first child's address, and left out. */
+static uint32_t gap_inner_narrow(const struct inner_narrow *inner, int len)
+{
+	lanes4 gap = { 0 };
+	int32_t most;
+
+	for (int i = 0; i < len; i += 4)
+		gap = max4(gap, gap4(inner, i, len));
+	most = gap[0];
+	for (int i = 1; i < 4; i++)
+		most = gap[i] > most ? gap[i] : most;
+	return (uint32_t)most;
+}
+
+static uint64_t gap_leaf_wide(const struct leaf_wide *leaf)
+{
 	uint64_t gap = 0;
 
-	node_visit();
-	gpmm__node_get(class, node, 0, &at);
-	item->first = at.first;
-	for (unsigned int i = 0;; at = next) {
-		if (node_is_inner(class))
-			gap = max(gap, at.gap);
-		if (++i == len)
-			break;
-		gpmm__node_get(class, node, i, &next);
-		gap = max(gap, next.first - at.last - 1);
+	for (unsigned int i = 0; i + 1 < leaf->len; i++) {
+		uint64_t hole = leaf->key[i + 1] - leaf->record[i].last - 1;
+
+		gap = hole > gap ? hole : gap;
 	}
-	item->last = at.last;
-	item->gap = gap;
+	return gap;
+}
+
+static uint64_t gap_inner_wide(const struct inner_wide *inner)
+{
+	uint64_t gap = inner->gap[0];
+
+	for (unsigned int i = 0; i + 1 < inner->len; i++) {
+		uint64_t hole = inner->key[i + 1] - inner->last[i] - 1;
+
+		gap = hole > gap ? hole : gap;
+		gap = inner->gap[i + 1] > gap ? inner->gap[i + 1] : gap;
+	}
+	return gap;
+}
+
+static uint64_t node_gap(enum node_class class, const void *node,
+			 unsigned int len)
+{
+	switch (class) {
+	case LEAF_NARROW:
+		return gap_leaf_narrow(node, (int)len);
+	case INNER_NARROW:
+		return gap_inner_narrow(node, (int)len);
+	case LEAF_WIDE:
+		return gap_leaf_wide(node);
+	default:
+		return gap_inner_wide(node);
+	}
+}
+
+void gpmm__node_summary(enum node_class class, void *node, unsigned int len,
+			struct item *item)
+{
+	struct item end;
+
+	node_visit();
+	gpmm__node_get(class, node, 0, &end);
+	item->first = end.first;
+	gpmm__node_get(class, node, len - 1, &end);
+	item->last = end.last;
+	item->gap = node_gap(class, node, len);
 	item->child = node;
 }

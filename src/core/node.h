@@ -20,6 +20,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 struct gpmm_backend;
 struct gpmm_host;
 
@@ -153,8 +157,9 @@ static inline size_t node_size(enum node_class class)
 }
 
 /* How many narrow keys lie below @query. The keys ascend. */
-static inline unsigned int narrow_count(const int32_t *key, unsigned int lanes,
-					int32_t query)
+static inline unsigned int narrow_count_portable(const int32_t *key,
+						 unsigned int lanes,
+						 int32_t query)
 {
 	unsigned int count = 0;
 
@@ -162,6 +167,36 @@ static inline unsigned int narrow_count(const int32_t *key, unsigned int lanes,
 		count += key[i] < query;
 	return count;
 }
+
+#ifdef __SSE2__
+/* One bit for each of 16 keys, set where it lies below. */
+static inline uint32_t narrow_below16(const int32_t *key, __m128i query)
+{
+	const __m128i *keys = (const __m128i *)key;
+	__m128i low = _mm_packs_epi32(
+			_mm_cmpgt_epi32(query, _mm_load_si128(keys)),
+			_mm_cmpgt_epi32(query, _mm_load_si128(keys + 1)));
+	__m128i high = _mm_packs_epi32(
+			_mm_cmpgt_epi32(query, _mm_load_si128(keys + 2)),
+			_mm_cmpgt_epi32(query, _mm_load_si128(keys + 3)));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+}
+
+/* Keys ascend, so the lanes below are the lowest: count trailing ones. */
+static inline unsigned int narrow_count(const int32_t *key, unsigned int lanes,
+					int32_t query)
+{
+	__m128i q = _mm_set1_epi32(query);
+	uint64_t mask = narrow_below16(key, q);
+
+	if (lanes > 16)
+		mask |= (uint64_t)narrow_below16(key + 16, q) << 16;
+	return (unsigned int)__builtin_ctzll(~mask);
+}
+#else
+#define narrow_count	narrow_count_portable
+#endif
 
 /* How many of @len wide keys are at or below @query. */
 static inline unsigned int wide_count(const uint64_t *key, unsigned int len,
@@ -211,7 +246,11 @@ void gpmm__node_move(enum node_class class, void *to, unsigned int at,
 
 void gpmm__node_set_len(enum node_class class, void *node, unsigned int len);
 
-/* What a parent keeps of @node, which is not empty. */
-void gpmm__node_summary(enum node_class class, void *node, struct item *item);
+/*
+ * What a parent keeps of @node, which is not empty. The caller knows its
+ * length: to count it from keys just written would stall on their stores.
+ */
+void gpmm__node_summary(enum node_class class, void *node, unsigned int len,
+			struct item *item);
 
 #endif

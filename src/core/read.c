@@ -78,7 +78,7 @@ bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
 	bool found;
 
 	enter(set);
-	found = gpmm_set_find_rcu(set, addr, area);
+	found = gpmm__find(rcu_read(&set->root), set->shift, addr, area);
 	leave(set);
 	return found;
 }

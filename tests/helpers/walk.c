@@ -444,7 +444,7 @@ static bool paths_agree(struct gpmm_view view, gpmm_gpa_t addr, bool found,
 	struct gpmm_area other;
 	unsigned int path;
 
-	for (path = 0; path <= gpmm__find_path; path++) {
+	for (path = 0; path <= gpmm__find_widest(); path++) {
 		if (gpmm__find_by(path, view.root, view.set->shift, addr,
 				  &other) != found)
 			return false;
