@@ -342,7 +342,11 @@ static void serve(struct pager *pager)
 		return;
 	memset(page, 'u', sizeof(page));
 	copy.dst = message.arg.pagefault.address & ~(PAGE - 1);
-	pager->served += !ioctl(pager->uffd, UFFDIO_COPY, &copy);
+	/* The kernel asks to try again while the address space changes. */
+	while (ioctl(pager->uffd, UFFDIO_COPY, &copy))
+		if (errno != EAGAIN)
+			return;
+	pager->served++;
 }
 
 static void *page_in(void *arg)
