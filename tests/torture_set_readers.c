@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <urcu/urcu-bp.h>
 #include <urcu/urcu-qsbr.h>
@@ -511,17 +512,46 @@ static void put_one(void)
 	gpmm_host_put(area.host);
 }
 
+static unsigned int drained;
+
+static void *run_drain(void *arg)
+{
+	(void)arg;
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	__atomic_store_n(&drained, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Give a drain that does not wait for readers the time to show it. */
+static bool drains_early(void)
+{
+	struct timespec start, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		sched_yield();
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (!load(&drained) && (now.tv_sec - start.tv_sec) * 1000 +
+		 (now.tv_nsec - start.tv_nsec) / 1000000 < 50);
+	return load(&drained);
+}
+
 /* A guest is inside while his memory is unmapped. */
 static void outlive(const struct gpmm_set_options *options,
 		    struct guest guest)
 {
+	pthread_t drain;
+
 	open_set(options);
 	put_one();
 	guest_comes(&guest);
 	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 0, PAGE), 0);
+	drained = 0;
+	pthread_create(&drain, NULL, run_drain, NULL);
+	CU_ASSERT_FALSE(drains_early());
 	CU_ASSERT_EQUAL(__atomic_load_n(&live_hosts, __ATOMIC_RELAXED), 1);
 	guest_goes(&guest);
-	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	pthread_join(drain, NULL);
 	CU_ASSERT_EQUAL(__atomic_load_n(&live_hosts, __ATOMIC_RELAXED), 0);
 	close_set();
 }
