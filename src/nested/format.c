@@ -37,11 +37,9 @@ static unsigned int largest_leaf(unsigned int how)
 	return how & GPMM_NESTED_NO_1G ? 2 : 3;
 }
 
-int gpmm__nested_format(const struct gpmm_nested_options *options,
-			struct nested_format *f)
+static int fill_in(const struct gpmm_nested_options *options,
+		   struct nested_format *f)
 {
-	memset(f, 0, sizeof(*f));
-	f->max_leaf = largest_leaf(options->how);
 	switch (options->format) {
 	case GPMM_NESTED_EPT4:
 	case GPMM_NESTED_EPT5:
@@ -56,4 +54,19 @@ int gpmm__nested_format(const struct gpmm_nested_options *options,
 		return gpmm__format_gstage(options, f);
 	}
 	return -EINVAL;
+}
+
+int gpmm__nested_format(const struct gpmm_nested_options *options,
+			struct nested_format *f)
+{
+	int ret;
+
+	memset(f, 0, sizeof(*f));
+	f->max_leaf = largest_leaf(options->how);
+	ret = fill_in(options, f);
+	for (unsigned int level = 2; level <= FORMAT_LEVELS; level++)
+		f->table_test[level] = f->table | f->leaf_mask |
+				       f->perm_inherit |
+				       f->table_reserved[level];
+	return ret;
 }

@@ -42,6 +42,11 @@ struct nested_format {
 	/* Must be 0, by level; above max_leaf a leaf is an error itself. */
 	uint64_t leaf_reserved[FORMAT_LEVELS + 1];
 	uint64_t table_reserved[FORMAT_LEVELS + 1];
+	/*
+	 * An entry that equals @table in these bits, by level, points to a
+	 * table and restricts nothing: the walk needs no other test.
+	 */
+	uint64_t table_test[FORMAT_LEVELS + 1];
 	/* Must be set in a leaf, by level. */
 	uint64_t leaf_must[FORMAT_LEVELS + 1];
 
