@@ -8,8 +8,9 @@ grep -q '^CFLAGS.*-fsanitize=.*thread' Makefile && {
 	exit 77
 }
 set -e
-for program in lookup writer threads change hole memory; do
-	rows=$(./bench/bench_set_$program --smoke)
+for program in set_lookup set_writer set_threads set_change set_hole \
+	set_memory nested_map nested_walk; do
+	rows=$(./bench/bench_$program --smoke)
 	printf '%s\n' "$rows" | awk -F '\t' -v program=$program '
 		NF != 17 || $0 ~ /nan|inf/ { print program ": " $0; bad = 1 }
 		END { exit bad || NR < 2 }'

@@ -201,6 +201,23 @@ function holes(		i, j, n, kind, scan, own) {
 		}
 }
 
+function nested(		n) {
+	n = 262144
+	at_most("nested, map 1G in 4K leaves / plain loop",
+		figure("nested_map", "1G-in-4K/map", "gpmm", n),
+		figure("nested_map", "1G-in-4K/map", "loop", n), 2, "")
+	at_most("nested, unmap 1G in 4K leaves / plain loop",
+		figure("nested_map", "1G-in-4K/unmap-drain", "gpmm", n),
+		figure("nested_map", "1G-in-4K/unmap", "loop", n), 2, "")
+	at_most("nested, map 1T in 1G leaves, us",
+		figure("nested_map", "1T-in-1G/map", "gpmm", 1024), 1000,
+		20, "")
+	n = 512
+	at_most("nested, translate, warm / four dependent loads",
+		figure("nested_walk", "latency/2M", "gpmm", n),
+		figure("nested_walk", "latency/2M", "four-loads", n), 1.5, "")
+}
+
 END {
 	tree = "^(judy|absl-mutex|tsearch)"
 	bound = "^(stree|eytzinger)"
@@ -215,5 +232,6 @@ END {
 	changes()
 	memory()
 	holes()
+	nested()
 	printf "%d held, %d missed\n", held, missed
 }
