@@ -6,7 +6,10 @@
 
 static uintptr_t make_root(void *node, unsigned int height, bool wide)
 {
-	return (uintptr_t)node | height | (wide ? ROOT_WIDE : 0);
+	bool flat = gpmm__pool_class(node) == LEAF_FLAT;
+
+	return (uintptr_t)node | height | (wide ? ROOT_WIDE : 0) |
+	       (flat ? ROOT_FLAT : 0);
 }
 
 static bool is_own(const struct btree *tree, const void *node)
@@ -31,7 +34,7 @@ static void release(struct btree *tree, enum node_class class, void *node)
 static void release_subtree(struct btree *tree, void *node,
 			    unsigned int height)
 {
-	enum node_class class = node_class(root_is_wide(tree->root), height);
+	enum node_class class = root_class(tree->root, height);
 
 	node_visit();
 	if (height)
@@ -46,6 +49,7 @@ static void release_subtree(struct btree *tree, void *node,
 /* A run of items, in a node or an array. */
 struct part {
 	const void *node;	/* NULL: @items */
+	enum node_class class;	/* of the node */
 	const struct item *items;
 	unsigned int start;
 	size_t n;
@@ -55,7 +59,7 @@ static void copy_part(enum node_class class, void *to, unsigned int at,
 		      const struct part *part, size_t skip, unsigned int n)
 {
 	if (part->node) {
-		gpmm__node_move(class, to, at, part->node,
+		gpmm__node_move(class, to, at, part->class, part->node,
 				part->start + (unsigned int)skip, n);
 		return;
 	}
@@ -121,9 +125,9 @@ static void splice_within(struct btree *tree, enum node_class class,
 	void *to = is_own(tree, node) ? node : make_node(tree, class);
 
 	if (to != node)
-		gpmm__node_move(class, to, 0, node, 0, a);
+		gpmm__node_move(class, to, 0, class, node, 0, a);
 	if (to != node || after != b)
-		gpmm__node_move(class, to, after, node, b, len - b);
+		gpmm__node_move(class, to, after, class, node, b, len - b);
 	for (unsigned int i = 0; i < n; i++)
 		gpmm__node_put(class, to, a + i, &items[i]);
 	if (to != node || after != b)
@@ -131,6 +135,16 @@ static void splice_within(struct btree *tree, enum node_class class,
 	if (to != node)
 		release(tree, class, node);
 	put_out(tree, class, to, after + len - b);
+}
+
+/* The class of new leaves for @total items: one flat one, if it is the top. */
+static enum node_class leaf_class(const struct btree *tree, size_t total)
+{
+	if (root_is_wide(tree->root))
+		return LEAF_WIDE;
+	if (root_height(tree->root) || total <= LEAF_CAP || total > FLAT_CAP)
+		return LEAF_NARROW;
+	return LEAF_FLAT;
 }
 
 /*
@@ -144,9 +158,9 @@ static void splice(struct btree *tree, enum node_class class, void *node,
 	unsigned int len = node_len(class, node);
 	size_t total = len - (b - a) + n;
 	const struct part parts[] = {
-		{ .node = node, .start = 0, .n = a },
+		{ .node = node, .class = class, .start = 0, .n = a },
 		{ .items = items, .n = n },
-		{ .node = node, .start = b, .n = len - b },
+		{ .node = node, .class = class, .start = b, .n = len - b },
 	};
 
 	if (total < node_min(class) && total < len)
@@ -155,7 +169,8 @@ static void splice(struct btree *tree, enum node_class class, void *node,
 		splice_within(tree, class, node, len, a, b, items, n);
 		return;
 	}
-	lay_out(tree, class, parts, total, edge && b == len);
+	lay_out(tree, node_is_inner(class) ? class : leaf_class(tree, total),
+		parts, total, edge && b == len);
 	release(tree, class, node);
 }
 
@@ -209,7 +224,7 @@ static void replace_in_inner(struct btree *tree, void *node,
 			     unsigned int height, const struct change *change,
 			     bool edge)
 {
-	enum node_class class = node_class(root_is_wide(tree->root), height);
+	enum node_class class = root_class(tree->root, height);
 	unsigned int a = child_index(class, node, change->first);
 	unsigned int b = child_index(class, node, change->last);
 	unsigned int end = node_len(class, node) - 1;
@@ -229,7 +244,7 @@ static void replace_in_inner(struct btree *tree, void *node,
 static void replace_in(struct btree *tree, void *node, unsigned int height,
 		       const struct change *change, bool edge)
 {
-	enum node_class class = node_class(root_is_wide(tree->root), height);
+	enum node_class class = root_class(tree->root, height);
 
 	if (height) {
 		replace_in_inner(tree, node, height, change, edge);
@@ -291,8 +306,8 @@ static void rebalance(struct btree *tree, void *node, unsigned int height,
 	void *left = node_child(class, node, i);
 	void *right = node_child(class, node, i + 1);
 	const struct part parts[] = {
-		{ .node = left, .n = node_len(below, left) },
-		{ .node = right, .n = node_len(below, right) },
+		{ .node = left, .class = below, .n = node_len(below, left) },
+		{ .node = right, .class = below, .n = node_len(below, right) },
 	};
 	unsigned int len = node_len(class, node);
 	unsigned int made;
@@ -304,7 +319,8 @@ static void rebalance(struct btree *tree, void *node, unsigned int height,
 	for (unsigned int j = 0; j < made; j++)
 		gpmm__node_put(class, node, i + j, &tree->out.v[j]);
 	tree->out.len = 0;
-	gpmm__node_move(class, node, i + made, node, i + 2, len - i - 2);
+	gpmm__node_move(class, node, i + made, class, node, i + 2,
+			len - i - 2);
 	gpmm__node_set_len(class, node, len - 2 + made);
 }
 
@@ -347,7 +363,7 @@ static void mend(struct btree *tree, uint64_t granule)
 		if (!height || !is_own(tree, node))
 			return;
 		child = mend_child(tree, node, height, granule);
-	} while (node_len(node_class(root_is_wide(tree->root), height),
+	} while (node_len(root_class(tree->root, height),
 			  node) == 1);
 	for (node = child; --height && is_own(tree, node); node = child)
 		child = mend_child(tree, node, height, granule);
@@ -375,6 +391,28 @@ static void mend_cut(struct btree *tree, const struct change *change)
 
 /* ---------------------------------------------------------------- doors --- */
 
+/* Could the tree have been, or become, one narrow leaf? */
+static bool is_small(const struct btree *tree)
+{
+	return !root_is_wide(tree->root) && !root_height(tree->root);
+}
+
+/* One leaf, narrow or flat, or as many narrow ones as take its place. */
+static int reserve_small(struct btree *tree, size_t n)
+{
+	void *node = root_node(tree->root);
+	size_t total = n;
+	int ret;
+
+	if (node)
+		total += node_len(root_class(tree->root, 0), node);
+	ret = gpmm__pool_reserve(tree->pool, LEAF_FLAT, total > LEAF_CAP);
+	if (ret)
+		return ret;
+	return gpmm__pool_reserve(tree->pool, LEAF_NARROW,
+				  total > FLAT_CAP ? total / LEAF_CAP + 2 : 1);
+}
+
 int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes)
 {
 	bool wide = root_is_wide(tree->root);
@@ -385,14 +423,15 @@ int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes)
 	 * a way, and one more before it gives an old one back.
 	 */
 	size_t level = removes ? 9 : 3;
-	size_t leaves = n / LEAF_CAP + level;
 	size_t inner = n / (LEAF_CAP * (INNER_CAP / 2)) +
 		       root_height(tree->root) * level + 4;
 	int ret = vec_reserve(&tree->out, n / (LEAF_CAP / 2) + 96);
 
-	if (!ret)
+	if (!ret && is_small(tree))
+		ret = reserve_small(tree, n);
+	else if (!ret)
 		ret = gpmm__pool_reserve(tree->pool, node_class(wide, 0),
-					 leaves);
+					 n / LEAF_CAP + level);
 	if (!ret)
 		ret = gpmm__pool_reserve(tree->pool, node_class(wide, 1),
 					 inner);
@@ -409,8 +448,7 @@ void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
 	if (root_node(tree->root))
 		replace_in(tree, root_node(tree->root), height, &change, true);
 	else
-		lay_out(tree, node_class(root_is_wide(tree->root), 0), &part,
-			n, true);
+		lay_out(tree, leaf_class(tree, n), &part, n, true);
 	raise_root(tree, height);
 	if (tree->underfull && tree->root)
 		mend_cut(tree, &change);
@@ -462,7 +500,7 @@ int gpmm__btree_widen(struct btree *tree)
 
 static void drop_own(struct btree *tree, void *node, unsigned int height)
 {
-	enum node_class class = node_class(root_is_wide(tree->root), height);
+	enum node_class class = root_class(tree->root, height);
 
 	if (!is_own(tree, node))
 		return;

@@ -13,7 +13,8 @@
  *  C  a key in an inner node is exactly the first granule of its subtree,
  *     its last and gap are exactly the subtree's
  *  D  all leaves are at the same depth; nodes off the right edge hold at
- *     least LEAF_MIN, INNER_MIN items; the top inner node holds two or more
+ *     least LEAF_MIN, INNER_MIN items; the top inner node holds two or more;
+ *     a flat leaf is the top
  *  E  in a narrow tree nothing lies above NARROW_LAST; unused lanes hold
  *     the filler
  */
@@ -28,6 +29,7 @@
 
 #define ROOT_HEIGHT	((uintptr_t)15)
 #define ROOT_WIDE	((uintptr_t)16)
+#define ROOT_FLAT	((uintptr_t)32)
 #define ROOT_BITS	((uintptr_t)63)
 
 static inline void *root_node(uintptr_t root)
@@ -43,6 +45,13 @@ static inline unsigned int root_height(uintptr_t root)
 static inline bool root_is_wide(uintptr_t root)
 {
 	return root & ROOT_WIDE;
+}
+
+/* The class of a tree's nodes at a height; 0 is the leaves'. */
+static inline enum node_class root_class(uintptr_t root, unsigned int height)
+{
+	return root & ROOT_FLAT ? LEAF_FLAT :
+		node_class(root_is_wide(root), height);
 }
 
 /* ------------------------------------------------------------- reading --- */

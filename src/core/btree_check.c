@@ -10,7 +10,7 @@
 #include "util/log.h"
 
 struct check {
-	bool wide;
+	uintptr_t root;
 	bool any;		/* an item was seen */
 	uint64_t last;		/* of the item before */
 	size_t items;
@@ -21,7 +21,7 @@ static const char *check_lanes(enum node_class class, const void *node,
 {
 	const int32_t *key = node;
 
-	if (class != LEAF_NARROW && class != INNER_NARROW)
+	if (node_is_wide(class))
 		return len > node_cap(class) ? "a length over the node's" : NULL;
 	for (unsigned int i = 0; i < node_cap(class); i++)
 		if ((key[i] == NARROW_FILLER) != (i >= len))
@@ -35,7 +35,7 @@ static const char *check_item(struct check *check, const struct item *item)
 		return "an item that ends before it starts";
 	if (check->any && item->first <= check->last)
 		return "items that overlap or descend";
-	if (!check->wide && item->last > NARROW_LAST)
+	if (!root_is_wide(check->root) && item->last > NARROW_LAST)
 		return "an item too high for a narrow tree";
 	check->any = true;
 	check->last = item->last;
@@ -78,7 +78,7 @@ static const char *check_node(struct check *check, void *node,
 			      unsigned int height, bool edge,
 			      struct item *seen)
 {
-	enum node_class class = node_class(check->wide, height);
+	enum node_class class = root_class(check->root, height);
 	unsigned int len = node_len(class, node);
 	const char *wrong = check_lanes(class, node, len);
 	struct item item;
@@ -100,13 +100,15 @@ static const char *check_node(struct check *check, void *node,
 
 const char *gpmm__btree_check(uintptr_t root, size_t *items)
 {
-	struct check check = { .wide = root_is_wide(root) };
+	struct check check = { .root = root };
 	const char *wrong = NULL;
 	struct item seen;
 
+	if (root & ROOT_FLAT && root_height(root))
+		return "a flat leaf that is not the top";
 	if (root_node(root)) {
 		if (root_height(root) &&
-		    node_len(node_class(check.wide, 1), root_node(root)) < 2)
+		    node_len(root_class(root, 1), root_node(root)) < 2)
 			return "a top node with one child";
 		wrong = check_node(&check, root_node(root), root_height(root),
 				   true, &seen);
@@ -115,9 +117,9 @@ const char *gpmm__btree_check(uintptr_t root, size_t *items)
 	return wrong;
 }
 
-static void dump_node(bool wide, const void *node, unsigned int height)
+static void dump_node(uintptr_t root, const void *node, unsigned int height)
 {
-	enum node_class class = node_class(wide, height);
+	enum node_class class = root_class(root, height);
 	unsigned int len = node_len(class, node);
 	struct item item;
 
@@ -135,13 +137,12 @@ static void dump_node(bool wide, const void *node, unsigned int height)
 			  "  [%#" PRIx64 ", %#" PRIx64 "] gap %#" PRIx64
 			  " at %p", item.first, item.last, item.gap,
 			  item.child);
-		dump_node(wide, item.child, height - 1);
+		dump_node(root, item.child, height - 1);
 	}
 }
 
 void gpmm__btree_dump(uintptr_t root)
 {
 	if (root_node(root))
-		dump_node(root_is_wide(root), root_node(root),
-			  root_height(root));
+		dump_node(root, root_node(root), root_height(root));
 }

@@ -5,7 +5,7 @@
 static enum node_class class_at(const struct gpmm_iter *cursor,
 				unsigned int height)
 {
-	return node_class(root_is_wide(cursor->root), height);
+	return root_class(cursor->root, height);
 }
 
 /* Go down from the node at @height, always to the first child. */

@@ -5,14 +5,13 @@
 #include "core/btree.h"
 #include "core/find.h"
 
-static inline void narrow_to_area(const struct leaf_narrow *leaf,
-				  unsigned int i, unsigned int shift,
-				  struct gpmm_area *area)
+static inline void narrow_to_area(int32_t key,
+				  const struct record_narrow *record,
+				  unsigned int shift, struct gpmm_area *area)
 {
-	const struct record_narrow *record = &leaf->record[i];
-	uint64_t key = (uint64_t)(int64_t)leaf->key[i];
+	uint64_t before = (uint64_t)(int64_t)key;
 
-	fill_area(area, (key + 1) << shift, (record->last - key) << shift,
+	fill_area(area, (before + 1) << shift, (record->last - before) << shift,
 		  record->flags, record->link, record->host, record->backend);
 }
 
@@ -30,6 +29,7 @@ static inline void wide_to_area(const struct leaf_wide *leaf, unsigned int i,
 #define TARGET
 #define COUNT16(key, query)	narrow_count_portable(key, LEAF_CAP, query)
 #define COUNT32(key, query)	narrow_count_portable(key, INNER_CAP, query)
+#define COUNT64(key, query)	narrow_count_portable(key, FLAT_CAP, query)
 #define COUNT_WIDE(key, len, query)	wide_count(key, len, query)
 #include "core/find_body.h"
 
@@ -40,6 +40,7 @@ static inline void wide_to_area(const struct leaf_wide *leaf, unsigned int i,
 #define TARGET
 #define COUNT16(key, query)	narrow_count(key, LEAF_CAP, query)
 #define COUNT32(key, query)	narrow_count(key, INNER_CAP, query)
+#define COUNT64(key, query)	narrow_count(key, FLAT_CAP, query)
 #define COUNT_WIDE(key, len, query)	wide_count(key, len, query)
 #include "core/find_body.h"
 
@@ -95,6 +96,8 @@ static inline AVX2 unsigned int count_wide_avx2(const uint64_t *key,
 #define TARGET	AVX2
 #define COUNT16(key, query)	count16_avx2(key, query)
 #define COUNT32(key, query)	count32_avx2(key, query)
+#define COUNT64(key, query)	(count32_avx2(key, query) + \
+				 count32_avx2((key) + 32, query))
 #define COUNT_WIDE(key, len, query)	count_wide_avx2(key, len, query)
 #include "core/find_body.h"
 
@@ -139,6 +142,8 @@ static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
 #define TARGET	AVX512
 #define COUNT16(key, query)	count16_avx512(key, query)
 #define COUNT32(key, query)	count32_avx512(key, query)
+#define COUNT64(key, query)	(count32_avx512(key, query) + \
+				 count32_avx512((key) + 32, query))
 #define COUNT_WIDE(key, len, query)	count_wide_avx512(key, len, query)
 #include "core/find_body.h"
 

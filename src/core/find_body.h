@@ -4,7 +4,7 @@
  * inclusion, and this file takes away again:
  *   FIND(name)		the function's name for this kind
  *   TARGET		its target attribute, or nothing
- *   COUNT16, COUNT32	(keys, query): how many narrow keys lie below
+ *   COUNT16, COUNT32, COUNT64	(keys, query): how many narrow keys lie below
  *   COUNT_WIDE		(keys, len, query): how many wide keys do, or equal it
  *
  * No key of an inner node but the top's is above the query, since each is
@@ -65,22 +65,30 @@ static TARGET bool FIND(find)(uintptr_t root, unsigned int shift,
 			      uint64_t addr, struct gpmm_area *area)
 {
 	uint64_t granule = addr >> shift;
-	const struct leaf_narrow *leaf;
+	const struct record_narrow *record;
+	const int32_t *key = root_node(root);
 	unsigned int n;
 
 	if (__builtin_expect(!root || root_is_wide(root), 0))
 		return root && FIND(wide)(root, shift, addr, area);
 	if (granule > NARROW_LAST)
 		return false;
-	leaf = FIND(narrow_leaf)(root_node(root), root_height(root),
-				 (int32_t)granule);
-	if (!leaf)
-		return false;
-	n = COUNT16(leaf->key, (int32_t)granule);
-	if (!n || (uint32_t)granule > leaf->record[n - 1].last)
+	if (root & ROOT_FLAT) {
+		node_visit();
+		record = ((const struct leaf_flat *)key)->record;
+		n = COUNT64(key, (int32_t)granule);
+	} else {
+		key = FIND(narrow_leaf)(key, root_height(root),
+					(int32_t)granule);
+		if (!key)
+			return false;
+		record = ((const struct leaf_narrow *)key)->record;
+		n = COUNT16(key, (int32_t)granule);
+	}
+	if (!n || (uint32_t)granule > record[n - 1].last)
 		return false;
 	if (area)
-		narrow_to_area(leaf, n - 1, shift, area);
+		narrow_to_area(key[n - 1], &record[n - 1], shift, area);
 	return true;
 }
 
@@ -88,4 +96,5 @@ static TARGET bool FIND(find)(uintptr_t root, unsigned int shift,
 #undef TARGET
 #undef COUNT16
 #undef COUNT32
+#undef COUNT64
 #undef COUNT_WIDE

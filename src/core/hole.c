@@ -51,10 +51,10 @@ static bool is_worth(const struct hole *hole, const struct item *child)
 	       child->last >= hole->first;
 }
 
-static bool lowest_in(bool wide, const void *node, unsigned int height,
+static bool lowest_in(uintptr_t root, const void *node, unsigned int height,
 		      const struct hole *hole, uint64_t *granule)
 {
-	enum node_class class = node_class(wide, height);
+	enum node_class class = root_class(root, height);
 	unsigned int len = node_len(class, node);
 	unsigned int i = gpmm__node_count(class, node, hole->first);
 	struct item at, next;
@@ -64,7 +64,7 @@ static bool lowest_in(bool wide, const void *node, unsigned int height,
 	gpmm__node_get(class, node, i, &at);
 	for (;; at = next) {
 		if (height && is_worth(hole, &at) &&
-		    lowest_in(wide, at.child, height - 1, hole, granule))
+		    lowest_in(root, at.child, height - 1, hole, granule))
 			return true;
 		if (++i == len || at.last >= hole->last)
 			return false;
@@ -75,10 +75,10 @@ static bool lowest_in(bool wide, const void *node, unsigned int height,
 	}
 }
 
-static bool highest_in(bool wide, const void *node, unsigned int height,
+static bool highest_in(uintptr_t root, const void *node, unsigned int height,
 		       const struct hole *hole, uint64_t *granule)
 {
-	enum node_class class = node_class(wide, height);
+	enum node_class class = root_class(root, height);
 	unsigned int len = node_len(class, node);
 	unsigned int i = gpmm__node_count(class, node, hole->last);
 	struct item at, above;
@@ -89,7 +89,7 @@ static bool highest_in(bool wide, const void *node, unsigned int height,
 	gpmm__node_get(class, node, i, &at);
 	for (;;) {
 		if (height && is_worth(hole, &at) &&
-		    highest_in(wide, at.child, height - 1, hole, granule))
+		    highest_in(root, at.child, height - 1, hole, granule))
 			return true;
 		if (!i-- || at.first <= hole->first)
 			return false;
@@ -105,8 +105,7 @@ static bool highest_in(bool wide, const void *node, unsigned int height,
 /* The first and the last granule that any item covers. */
 static struct span extent(uintptr_t root)
 {
-	bool wide = root_is_wide(root);
-	enum node_class class = node_class(wide, root_height(root));
+	enum node_class class = root_class(root, root_height(root));
 	const void *node = root_node(root);
 	struct item first, last;
 
@@ -127,8 +126,7 @@ bool gpmm__btree_lowest_hole(uintptr_t root, const struct hole *hole,
 	if (used.first &&
 	    fits_low(hole, (struct span){ 0, used.first - 1 }, granule))
 		return true;
-	if (lowest_in(root_is_wide(root), root_node(root), root_height(root),
-		      hole, granule))
+	if (lowest_in(root, root_node(root), root_height(root), hole, granule))
 		return true;
 	return used.last < UINT64_MAX &&
 	       fits_low(hole, (struct span){ used.last + 1, UINT64_MAX },
@@ -148,8 +146,7 @@ bool gpmm__btree_highest_hole(uintptr_t root, const struct hole *hole,
 	    fits_high(hole, (struct span){ used.last + 1, UINT64_MAX },
 		      granule))
 		return true;
-	if (highest_in(root_is_wide(root), root_node(root), root_height(root),
-		       hole, granule))
+	if (highest_in(root, root_node(root), root_height(root), hole, granule))
 		return true;
 	return used.first &&
 	       fits_high(hole, (struct span){ 0, used.first - 1 }, granule);

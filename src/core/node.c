@@ -19,17 +19,28 @@ unsigned int gpmm__node_count(enum node_class class, const void *node,
 		return narrow_count(node, LEAF_CAP, narrow_query(granule));
 	case INNER_NARROW:
 		return narrow_count(node, INNER_CAP, narrow_query(granule));
+	case LEAF_FLAT:
+		return narrow_count(node, FLAT_CAP, narrow_query(granule));
 	default:
 		return wide_count(node, node_len(class, node), granule);
 	}
 }
 
-static void get_leaf_narrow(const struct leaf_narrow *leaf, unsigned int i,
-			    struct item *item)
+/* A narrow leaf's keys stand first; its records after all of them. */
+static struct record_narrow *narrow_records(enum node_class class,
+					    const void *node)
 {
-	const struct record_narrow *record = &leaf->record[i];
+	if (class == LEAF_FLAT)
+		return ((struct leaf_flat *)node)->record;
+	return ((struct leaf_narrow *)node)->record;
+}
 
-	item->first = (uint64_t)(leaf->key[i] + 1);
+static void get_leaf_narrow(enum node_class class, const void *node,
+			    unsigned int i, struct item *item)
+{
+	const struct record_narrow *record = &narrow_records(class, node)[i];
+
+	item->first = (uint64_t)(((const int32_t *)node)[i] + 1);
 	item->last = record->last;
 	item->link = record->link;
 	item->host = record->host;
@@ -58,7 +69,8 @@ void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 
 	switch (class) {
 	case LEAF_NARROW:
-		get_leaf_narrow(node, i, item);
+	case LEAF_FLAT:
+		get_leaf_narrow(class, node, i, item);
 		break;
 	case INNER_NARROW:
 		item->first = (uint64_t)(narrow->key[i] + 1);
@@ -77,11 +89,11 @@ void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 	}
 }
 
-static void put_leaf_narrow(struct leaf_narrow *leaf, unsigned int i,
+static void put_leaf_narrow(enum node_class class, void *node, unsigned int i,
 			    const struct item *item)
 {
-	leaf->key[i] = (int32_t)item->first - 1;
-	leaf->record[i] = (struct record_narrow){
+	((int32_t *)node)[i] = (int32_t)item->first - 1;
+	narrow_records(class, node)[i] = (struct record_narrow){
 		.last = (uint32_t)item->last,
 		.flags = item->flags,
 		.link = item->link,
@@ -111,7 +123,8 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 
 	switch (class) {
 	case LEAF_NARROW:
-		put_leaf_narrow(node, i, item);
+	case LEAF_FLAT:
+		put_leaf_narrow(class, node, i, item);
 		break;
 	case INNER_NARROW:
 		narrow->key[i] = (int32_t)item->first - 1;
@@ -134,12 +147,16 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 	memmove(&to->member[at], &from->member[start],			\
 		n * sizeof(to->member[0]))
 
-static void move_leaf_narrow(struct leaf_narrow *to, unsigned int at,
-			     const struct leaf_narrow *from,
-			     unsigned int start, unsigned int n)
+static void move_leaf_narrow(enum node_class class, int32_t *to,
+			     unsigned int at, enum node_class from_class,
+			     const int32_t *from, unsigned int start,
+			     unsigned int n)
 {
-	MOVE(key);
-	MOVE(record);
+	struct record_narrow *record = narrow_records(class, to);
+
+	memmove(&to[at], &from[start], n * sizeof(*to));
+	memmove(&record[at], &narrow_records(from_class, from)[start],
+		n * sizeof(*record));
 }
 
 static void move_leaf_wide(struct leaf_wide *to, unsigned int at,
@@ -171,11 +188,13 @@ static void move_inner_wide(struct inner_wide *to, unsigned int at,
 }
 
 void gpmm__node_move(enum node_class class, void *to, unsigned int at,
-		     const void *from, unsigned int start, unsigned int n)
+		     enum node_class from_class, const void *from,
+		     unsigned int start, unsigned int n)
 {
 	switch (class) {
 	case LEAF_NARROW:
-		move_leaf_narrow(to, at, from, start, n);
+	case LEAF_FLAT:
+		move_leaf_narrow(class, to, at, from_class, from, start, n);
 		break;
 	case INNER_NARROW:
 		move_inner_narrow(to, at, from, start, n);
@@ -194,6 +213,7 @@ void gpmm__node_set_len(enum node_class class, void *node, unsigned int len)
 
 	switch (class) {
 	case LEAF_NARROW:
+	case LEAF_FLAT:
 	case INNER_NARROW:
 		for (unsigned int i = len; i < node_cap(class); i++)
 			key[i] = NARROW_FILLER;
@@ -289,6 +309,8 @@ static uint64_t node_gap(enum node_class class, const void *node,
 			 unsigned int len)
 {
 	switch (class) {
+	case LEAF_FLAT:
+		return 0;	/* it has no parent to ask */
 	case LEAF_NARROW:
 		return gap_leaf_narrow(node, (int)len);
 	case INNER_NARROW:

@@ -11,6 +11,9 @@
  * Narrow keys hold the first granule minus 1, and unused lanes the largest
  * key: the number of keys below a query is then the number of items that start
  * at or before it, without masks. The largest query is not above the filler.
+ *
+ * A narrow tree that is one leaf may be a flat one, of four times the items: a
+ * scan of 64 keys costs less than a second level.
  */
 #ifndef GPMM_CORE_NODE_H
 #define GPMM_CORE_NODE_H
@@ -32,6 +35,7 @@ struct gpmm_host;
 
 enum {
 	LEAF_CAP = 16,
+	FLAT_CAP = 64,
 	INNER_CAP = 32,
 	/* Fewer than these, off the right edge, and a node is mended. */
 	LEAF_MIN = 5,
@@ -43,6 +47,7 @@ enum node_class {
 	INNER_NARROW,
 	LEAF_WIDE,
 	INNER_WIDE,
+	LEAF_FLAT,
 	NODE_CLASSES,
 };
 
@@ -91,6 +96,11 @@ struct inner_narrow {
 	uint32_t last[INNER_CAP];
 };
 
+struct leaf_flat {
+	int32_t key[FLAT_CAP];
+	struct record_narrow record[FLAT_CAP];
+};
+
 struct record_wide {
 	uint64_t last;
 	uint64_t link;
@@ -134,8 +144,15 @@ static inline bool node_is_inner(enum node_class class)
 	return class & 1;
 }
 
+static inline bool node_is_wide(enum node_class class)
+{
+	return class & 2;
+}
+
 static inline unsigned int node_cap(enum node_class class)
 {
+	if (class == LEAF_FLAT)
+		return FLAT_CAP;
 	return node_is_inner(class) ? INNER_CAP : LEAF_CAP;
 }
 
@@ -151,6 +168,7 @@ static inline size_t node_size(enum node_class class)
 		sizeof(struct inner_narrow),
 		(sizeof(struct leaf_wide) + 63) / 64 * 64,
 		(sizeof(struct inner_wide) + 63) / 64 * 64,
+		sizeof(struct leaf_flat),
 	};
 
 	return size[class];
@@ -192,7 +210,11 @@ static inline unsigned int narrow_count(const int32_t *key, unsigned int lanes,
 
 	if (lanes > 16)
 		mask |= (uint64_t)narrow_below16(key + 16, q) << 16;
-	return (unsigned int)__builtin_ctzll(~mask);
+	if (lanes > 32) {
+		mask |= (uint64_t)narrow_below16(key + 32, q) << 32;
+		mask |= (uint64_t)narrow_below16(key + 48, q) << 48;
+	}
+	return ~mask ? (unsigned int)__builtin_ctzll(~mask) : 64;
 }
 #else
 #define narrow_count	narrow_count_portable
@@ -220,6 +242,8 @@ static inline unsigned int node_len(enum node_class class, const void *node)
 		return narrow_count(node, LEAF_CAP, NARROW_FILLER);
 	case INNER_NARROW:
 		return narrow_count(node, INNER_CAP, NARROW_FILLER);
+	case LEAF_FLAT:
+		return narrow_count(node, FLAT_CAP, NARROW_FILLER);
 	case LEAF_WIDE:
 		return ((const struct leaf_wide *)node)->len;
 	default:
@@ -240,9 +264,13 @@ void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 		    const struct item *item);
 
-/* Copy @n items, which may overlap; lengths are left alone. */
+/*
+ * Copy @n items, which may overlap; lengths are left alone. The two classes
+ * are the same, or both narrow leaves.
+ */
 void gpmm__node_move(enum node_class class, void *to, unsigned int at,
-		     const void *from, unsigned int start, unsigned int n);
+		     enum node_class from_class, const void *from,
+		     unsigned int start, unsigned int n);
 
 void gpmm__node_set_len(enum node_class class, void *node, unsigned int len);
 

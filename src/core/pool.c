@@ -64,6 +64,11 @@ uint64_t gpmm__pool_stamp(const void *node)
 	return meta_of(node)->stamp;
 }
 
+enum node_class gpmm__pool_class(const void *node)
+{
+	return slab_of(node)->class;
+}
+
 void gpmm__node_list_add(struct node_list *list, void *node)
 {
 	meta_of(node)->next = NULL;

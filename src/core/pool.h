@@ -46,6 +46,8 @@ void gpmm__pool_give(struct pool *pool, enum node_class class, void *node);
 /* Give back lists of them, which are empty afterwards. O(1). */
 void gpmm__pool_give_all(struct pool *pool, struct node_lists *lists);
 
+enum node_class gpmm__pool_class(const void *node);
+
 /* The transaction that made a node. */
 uint64_t gpmm__pool_stamp(const void *node);
 
