@@ -92,7 +92,7 @@ struct gpmm_backend *gpmm_backend_none(void);
 /*
  * gpmm_fanout_create - one backend in front of several
  * @backends: told in this order, undone in reverse
- * @count: 1 or more
+ * @count: 1 or more; none of them twice
  * @fanout: receives the backend
  *
  * For areas that must be in several places at once: memslots and an IOMMU,

@@ -53,7 +53,9 @@ struct gpmm_set_options {
 	size_t limbo_max;
 	/*
 	 * The embedder's own liburcu flavour; NULL: urcu-memb. Its threads
-	 * then open sections of that flavour, and only they may read.
+	 * then open sections of that flavour, and only they may read. A thread
+	 * that is online in urcu-qsbr counts as a reader: it goes offline
+	 * around what it changes.
 	 */
 	const struct rcu_flavor_struct *flavor;
 };
@@ -161,8 +163,8 @@ struct gpmm_hole {
  * gpmm_set_find_free - the lowest (highest) hole that fits
  * @addr: receives its start, which is also aligned to the set's granule
  *
- * It says where a hole is, not that it stays one: gpmm_txn_find_free() and a
- * map in one transaction have nobody between them.
+ * It says where a hole is, not that it stays one: gpmm_view_find_free() of
+ * gpmm_txn_view() and a map in one transaction have nobody between them.
  *
  * Context: registered. Return: 0; -ENOENT where nothing fits; -EINVAL.
  */

@@ -66,6 +66,9 @@ int gpmm_fanout_create(struct gpmm_backend *const *backends, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		if (!backends[i] || !gpmm__backend_is_valid(backends[i]))
 			return -EINVAL;
+		for (size_t j = 0; j < i; j++)
+			if (backends[j] == backends[i])
+				return -EINVAL;
 		all += gpmm__backend_members(&backends[i], &members);
 	}
 	made = gpmm__zalloc(sizeof(*made) + all * sizeof(made->member[0]));
