@@ -203,6 +203,7 @@ static void windows_are_left_alone_and_lazy_areas_fault(void)
 {
 	struct gpmm_area area = { .start = G1, .size = M2, .flags = GPMM_RW |
 				  GPMM_MMIO };
+	uint32_t flags;
 
 	EACH_FORMAT {
 		area.flags = GPMM_RW | GPMM_MMIO;
@@ -210,6 +211,10 @@ static void windows_are_left_alone_and_lazy_areas_fault(void)
 		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
 		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, G1, GPMM_READ),
 				-ENOENT);
+		/* What no format can say does not matter to a window. */
+		flags = GPMM_WRITE | GPMM_MMIO | GPMM_MT_MASK;
+		CU_ASSERT_EQUAL(gpmm_set_protect(set, G1, M2, gpmm_protect_to,
+						 &flags), 0);
 		area.flags = GPMM_RW | GPMM_LAZY;
 		area.start = 2 * G1;
 		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);

@@ -649,6 +649,13 @@ static void calls_from_a_read_section_are_refused(void)
 	CU_ASSERT_EQUAL(gpmm_nested_drain(t), -EDEADLK);
 	CU_ASSERT_EQUAL(leaf(0, 0), 0);
 	gpmm_read_unlock();
+	/* An open transaction may be another thread's. */
+	CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+	gpmm_read_lock();
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, K4, GPMM_RW), -EDEADLK);
+	gpmm_read_unlock();
+	gpmm_nested_commit(t);
+	CU_ASSERT_EQUAL(leaf(0, 0), 0);
 	teardown();
 }
 

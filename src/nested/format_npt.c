@@ -158,6 +158,8 @@ int gpmm__format_npt(const struct gpmm_nested_options *options,
 	if (gpmm__format_widths(options, 32, five ? 57 : 48, 52, f))
 		return -EINVAL;
 	npt_perms(f);
+	/* The hardware would set it, and validate should find no surprise. */
+	f->table |= f->preset & PTE_ACCESSED;
 	npt_types(f);
 	npt_reserved(f);
 	gpmm__format_decode(f);

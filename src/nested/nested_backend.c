@@ -41,19 +41,24 @@ static int map_host(struct gpmm_nested *t, const struct gpmm_area *area)
 	return ret;
 }
 
+/* Windows have nothing in the tables. */
+static bool is_memory(const struct gpmm_area *area)
+{
+	return !(area->flags & GPMM_MMIO) &&
+	       (area->host || (area->flags & GPMM_LAZY));
+}
+
 static int be_map(struct gpmm_backend *be, const struct gpmm_area *area)
 {
 	struct gpmm_nested *t = table(be);
 	size_t before = t->edit_count;
 	int ret;
 
-	if (area->flags & GPMM_MMIO)
+	if (!is_memory(area))
 		return 0;
 	if (area->flags & GPMM_LAZY)
 		return gpmm_nested_map(t, area->start, 0, area->size,
 				       area->flags);
-	if (!area->host)
-		return 0;
 	ret = map_host(t, area);
 	/* What the runs before it reserved stays in the pool until the end. */
 	if (ret)
@@ -69,6 +74,8 @@ static int be_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
 static int be_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 		      uint32_t new_flags)
 {
+	if (!is_memory(area))
+		return 0;
 	return gpmm_nested_protect(table(be), area->start, area->size,
 				   new_flags);
 }

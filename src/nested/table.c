@@ -7,6 +7,7 @@
 
 #include "nested/table.h"
 #include "util/alloc.h"
+#include "util/rcu.h"
 
 #define LIMBO_MAX 1024
 
@@ -164,11 +165,17 @@ static int change_alone(struct gpmm_nested *t, struct nested_op *op)
 	return ret;
 }
 
-/* An edit of the transaction that this thread has open, or one of its own. */
+/*
+ * An edit of the transaction that this thread has open, or one of its own.
+ * The lock knows its holder: where it says -EDEADLK, open is this thread's.
+ */
 static int change(struct gpmm_nested *t, struct nested_op *op)
 {
-	int ret = gpmm__nested_lock(t);
+	int ret;
 
+	if (rcu_inside(NULL))
+		return -EDEADLK;
+	ret = lock_acquire(&t->lock);
 	if (!ret)
 		return change_alone(t, op);
 	return ret == -EDEADLK && t->open ? gpmm__nested_add(t, op) : ret;

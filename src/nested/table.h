@@ -51,7 +51,7 @@ struct lazy {
 };
 
 struct gpmm_nested {
-	struct gpmm_backend backend;	/* first: see nested_backend.c */
+	struct gpmm_backend backend;
 	struct nested_format f;
 	struct gpmm_nested_ops ops;
 	void *ctx;
