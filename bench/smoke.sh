@@ -9,7 +9,8 @@ grep -q '^CFLAGS.*-fsanitize=.*thread' Makefile && {
 }
 set -e
 for program in set_lookup set_writer set_threads set_change set_hole \
-	set_memory nested_map nested_walk; do
+	set_memory nested_map nested_walk \
+	guest_access guest_prealloc; do
 	rows=$(./bench/bench_$program --smoke)
 	printf '%s\n' "$rows" | awk -F '\t' -v program=$program '
 		NF != 17 || $0 ~ /nan|inf/ { print program ": " $0; bad = 1 }

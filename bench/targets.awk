@@ -11,6 +11,7 @@ BEGIN {
 {
 	key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $5
 	ns[key] = $6
+	ns[$1, $2, $3, $5, $4] = $6
 	p999[key] = $11
 	mops[key, $4] = $13
 	bytes[key] = $14
@@ -218,6 +219,50 @@ function nested(		n) {
 		figure("nested_walk", "latency/2M", "four-loads", n), 1.5, "")
 }
 
+function guest_memory(		i, j, k, n, spread, verb, gpmm) {
+	split("near far", spread, " ")
+	split("read write", verb, " ")
+	for (i = 2; i <= 4; i += 2)
+		for (j = 1; j <= 2; j++) {
+			n = sizes[i]
+			gpmm = figure("guest", "read/64/" spread[j], "gpmm", n)
+			at_most("guest, read 64 bytes, " n " " spread[j] \
+				" / find + memcpy", gpmm, figure("guest",
+				"read/64/" spread[j], "find-memcpy", n), 1.3,
+				"")
+			gpmm = figure("guest", "load/8/" spread[j], "gpmm", n)
+			if (gpmm)
+				verdict("guest, load, " n " " spread[j] \
+					": ns over the lookup's", gpmm - \
+					figure("guest", "load/8/" spread[j],
+					"find-load", n), 3, 0, "")
+			gpmm = figure("guest", "cached/" spread[j], "gpmm", n)
+			if (gpmm)
+				verdict("guest, cached translation, " n ": ns",
+					gpmm - figure("guest", "cached/" \
+					spread[j], "nothing", n), 2, 0, "")
+		}
+	for (k = 1; k <= 2; k++) {
+		at_most("guest, " verb[k] " 4 KiB, 64 far / memcpy",
+			figure("guest", verb[k] "/4KiB/far", "gpmm", 64),
+			figure("guest", verb[k] "/4KiB/far", "memcpy", 64),
+			1 / 0.95, "")
+		at_most("guest, " verb[k] " 1 MiB, 64 far / memcpy",
+			figure("guest", verb[k] "/1MiB/far", "gpmm", 64),
+			figure("guest", verb[k] "/1MiB/far", "memcpy", 64),
+			1 / 0.95, "")
+	}
+}
+
+function preallocation(		n, one, two) {
+	n = 4096
+	one = ns["prealloc", "small-pages", "gpmm", n, 1] + 0
+	two = ns["prealloc", "small-pages", "gpmm", n, 2] + 0
+	if (one > 0 && two > 0)
+		verdict("preallocating 4 GiB: two threads / one", one / two,
+			1.8, 1, "")
+}
+
 END {
 	tree = "^(judy|absl-mutex|tsearch)"
 	bound = "^(stree|eytzinger)"
@@ -233,5 +278,7 @@ END {
 	memory()
 	holes()
 	nested()
+	guest_memory()
+	preallocation()
 	printf "%d held, %d missed\n", held, missed
 }

@@ -6,10 +6,17 @@
 #include "guest/section.h"
 
 #define ALWAYS_INLINE __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline, cold))
 
 static inline uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static inline void tell(uint64_t *done, uint64_t bytes)
+{
+	if (done)
+		*done = bytes;
 }
 
 /* @at: bytes of the access before @hva. Return: bytes of @size not done. */
@@ -58,8 +65,7 @@ walk_all(const struct gpmm_guest *guest, gpmm_gpa_t gpa, uint64_t size,
 		ret = walk(guest, gpa, size, access, &at, step, arg);
 		section_leave(guest->set);
 	}
-	if (done)
-		*done = at;
+	tell(done, at);
 	return ret;
 }
 
@@ -68,10 +74,28 @@ static inline size_t read_step(void *hva, uint64_t at, uint64_t size, void *to)
 	return gpmm__raw_copy((char *)to + at, hva, size);
 }
 
+static NOINLINE int read_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			      void *buffer, uint64_t size, uint64_t *done)
+{
+	return walk_all(guest, gpa, size, GPMM_READ, done, read_step, buffer);
+}
+
 int gpmm_read(const struct gpmm_guest *guest, gpmm_gpa_t gpa, void *buffer,
 	      uint64_t size, uint64_t *done)
 {
-	return walk_all(guest, gpa, size, GPMM_READ, done, read_step, buffer);
+	const char *hva;
+	size_t left;
+
+	section_enter(guest->set);
+	hva = find_whole(guest->set, gpa, size, GPMM_READ);
+	if (__builtin_expect(!hva, 0)) {
+		section_leave(guest->set);
+		return read_slow(guest, gpa, buffer, size, done);
+	}
+	left = raw_copy(buffer, hva, size);
+	section_leave(guest->set);
+	tell(done, size - left);
+	return left ? -EFAULT : 0;
 }
 
 static inline size_t write_step(void *hva, uint64_t at, uint64_t size,
@@ -80,11 +104,31 @@ static inline size_t write_step(void *hva, uint64_t at, uint64_t size,
 	return gpmm__raw_copy(hva, (const char *)from + at, size);
 }
 
-int gpmm_write(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
-	       const void *buffer, uint64_t size, uint64_t *done)
+static NOINLINE int write_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			       const void *buffer, uint64_t size,
+			       uint64_t *done)
 {
 	return walk_all(guest, gpa, size, GPMM_WRITE, done, write_step,
 			(void *)buffer);
+}
+
+int gpmm_write(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+	       const void *buffer, uint64_t size, uint64_t *done)
+{
+	size_t left;
+	char *hva;
+
+	section_enter(guest->set);
+	hva = find_whole(guest->set, gpa, size, GPMM_WRITE);
+	if (__builtin_expect(!hva, 0)) {
+		section_leave(guest->set);
+		return write_slow(guest, gpa, buffer, size, done);
+	}
+	left = raw_copy(hva, buffer, size);
+	mark(guest, gpa, size - left);
+	section_leave(guest->set);
+	tell(done, size - left);
+	return left ? -EFAULT : 0;
 }
 
 static inline size_t fill_step(void *hva, uint64_t at, uint64_t size,
@@ -195,7 +239,6 @@ int gpmm_copy(const struct gpmm_guest *guest, gpmm_gpa_t to, gpmm_gpa_t from,
 		section_leave(guest->set);
 		at += copied;
 	}
-	if (done)
-		*done = at;
+	tell(done, at);
 	return ret;
 }

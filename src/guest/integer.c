@@ -5,9 +5,10 @@
 
 static inline bool type_is_valid(enum gpmm_type type)
 {
-	unsigned int size = type & ~GPMM_BIG_ENDIAN;
+	/* One bit for each, big-endian or not. */
+	const uint32_t types = 0x116 | UINT32_C(0x116) << GPMM_BIG_ENDIAN;
 
-	return size <= 8 && (1u << 8 | 1u << 4 | 1u << 2 | 1u << 1) >> size & 1;
+	return (unsigned int)type < 32 && types >> type & 1;
 }
 
 static inline unsigned int size_of(enum gpmm_type type)
@@ -130,63 +131,61 @@ static void to_bytes(union bytes *bytes, unsigned int size, uint64_t value)
 	}
 }
 
-static int load_misaligned(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
-			   unsigned int size, uint64_t *value)
+/* By bytes, or the error of that. */
+static __attribute__((noinline, cold)) int
+load_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa, enum gpmm_type type,
+	  uint64_t *value)
 {
+	unsigned int size = size_of(type);
 	union bytes bytes;
-	int ret = gpmm_read(guest, gpa, &bytes, size, NULL);
+	int ret;
 
+	if (!type_is_valid(type))
+		return -EINVAL;
+	ret = gpmm_read(guest, gpa, &bytes, size, NULL);
 	if (!ret)
-		*value = from_bytes(&bytes, size);
+		*value = convert(type, from_bytes(&bytes, size));
 	return ret;
 }
 
-/* Return: 1 where it must be done by bytes. */
-static inline int load_aligned(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
-			       unsigned int size, int order, uint64_t *value)
+static __attribute__((noinline, cold)) int
+store_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa, enum gpmm_type type,
+	   uint64_t value)
 {
-	struct gpmm_run run;
-	int ret = find_run(guest->set, gpa, GPMM_READ, &run);
+	unsigned int size = size_of(type);
+	union bytes bytes;
 
-	if (ret)
-		return ret;
-	if (!is_atomic(&run, size))
-		return 1;
-	return load(run.hva, size, order, value);
+	if (!type_is_valid(type))
+		return -EINVAL;
+	to_bytes(&bytes, size, convert(type, value));
+	return gpmm_write(guest, gpa, &bytes, size, NULL);
+}
+
+/* A type there is, and aligned, so that the processor makes it atomic. */
+static inline bool is_plain(enum gpmm_type type, const char *hva)
+{
+	return type_is_valid(type) &&
+	       !((uintptr_t)hva & (size_of(type) - 1));
 }
 
 int gpmm_load(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 	      enum gpmm_type type, enum gpmm_order order, uint64_t *value)
 {
 	unsigned int size = size_of(type);
-	uint64_t got = 0;
+	uint64_t got;
+	char *hva;
 	int ret;
 
-	if (!type_is_valid(type))
-		return -EINVAL;
 	section_enter(guest->set);
-	ret = load_aligned(guest, gpa, size, (int)order, &got);
+	hva = find_whole(guest->set, gpa, size, GPMM_READ);
+	if (__builtin_expect(!hva || !is_plain(type, hva), 0)) {
+		section_leave(guest->set);
+		return load_slow(guest, gpa, type, value);
+	}
+	ret = load(hva, size, (int)order, &got);
 	section_leave(guest->set);
-	if (ret > 0)
-		ret = load_misaligned(guest, gpa, size, &got);
 	if (!ret)
 		*value = convert(type, got);
-	return ret;
-}
-
-static inline int store_aligned(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
-				unsigned int size, int order, uint64_t value)
-{
-	struct gpmm_run run;
-	int ret = find_run(guest->set, gpa, GPMM_WRITE, &run);
-
-	if (ret)
-		return ret;
-	if (!is_atomic(&run, size))
-		return 1;
-	ret = store(run.hva, size, order, value);
-	if (!ret)
-		mark(guest, gpa, size);
 	return ret;
 }
 
@@ -194,19 +193,20 @@ int gpmm_store(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 	       enum gpmm_type type, enum gpmm_order order, uint64_t value)
 {
 	unsigned int size = size_of(type);
-	union bytes bytes;
+	char *hva;
 	int ret;
 
-	if (!type_is_valid(type))
-		return -EINVAL;
-	value = convert(type, value);
 	section_enter(guest->set);
-	ret = store_aligned(guest, gpa, size, (int)order, value);
+	hva = find_whole(guest->set, gpa, size, GPMM_WRITE);
+	if (__builtin_expect(!hva || !is_plain(type, hva), 0)) {
+		section_leave(guest->set);
+		return store_slow(guest, gpa, type, value);
+	}
+	ret = store(hva, size, (int)order, convert(type, value));
+	if (!ret)
+		mark(guest, gpa, size);
 	section_leave(guest->set);
-	if (ret <= 0)
-		return ret;
-	to_bytes(&bytes, size, value);
-	return gpmm_write(guest, gpa, &bytes, size, NULL);
+	return ret;
 }
 
 static int find_atomic(const struct gpmm_guest *guest, gpmm_gpa_t gpa,

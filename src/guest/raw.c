@@ -24,9 +24,10 @@ static size_t copy_bytes(char *to, const char *from, size_t size)
  * Blocks, as long as there are whole ones. Return: bytes copied; a block that
  * faults is not counted, and comes again bytewise.
  *
- * On an AMD EPYC with AVX-512, 4 KiB in the first-level cache take 36-42 ns
- * by 32-byte moves, 70 by 16-byte moves, 42-60 by rep movsb, 45-59 by glibc's
- * memcpy; 1 MiB is the same by all of them (bench/bench_guest_copy).
+ * On an AMD EPYC with AVX-512, 4 KiB in the first-level cache take 36-42 ns by
+ * 32-byte moves, 70 by 16-byte moves, 42-60 by rep movsb, 45-59 by glibc's
+ * memcpy; 1 MiB is the same by all of them (a loop over each, 41 runs; the
+ * whole access: bench/bench_guest_access).
  */
 __attribute__((target("avx")))
 static size_t copy_blocks_avx(char *to, const char *from, size_t size)
@@ -81,76 +82,20 @@ static size_t copy_blocks(char *to, const char *from, size_t size)
 	return done;
 }
 
-/* Two pieces of @width that meet or overlap. Return: 0 or not. */
-#define COPY_ENDS(bits)							\
-static inline int copy_ends##bits(char *to, const char *from, size_t size) \
-{									\
-	size_t second = size - bits / 8;				\
-	uint##bits##_t a, b;						\
-									\
-	if (raw_load##bits(from, &a, __ATOMIC_RELAXED))			\
-		return 1;						\
-	if (!second)							\
-		return raw_store##bits(to, a, __ATOMIC_RELAXED);	\
-	if (raw_load##bits(from + second, &b, __ATOMIC_RELAXED))	\
-		return 1;						\
-	if (raw_store##bits(to, a, __ATOMIC_RELAXED))			\
-		return 1;						\
-	return raw_store##bits(to + second, b, __ATOMIC_RELAXED);	\
-}
-
-COPY_ENDS(8)
-COPY_ENDS(16)
-COPY_ENDS(32)
-COPY_ENDS(64)
-
-static inline int copy_ends128(char *to, const char *from, size_t size)
+size_t gpmm__raw_copy(void *target, const void *source, size_t size)
 {
-	int ret;
-
-	__asm__ volatile("movl $1, %0\n\t"
-			 FAULT_FROM
-			 "movups (%2), %%xmm0\n\t"
-			 "movups -16(%2,%3), %%xmm1\n\t"
-			 "movups %%xmm0, (%1)\n\t"
-			 "movups %%xmm1, -16(%1,%3)\n\t"
-			 "xorl %0, %0\n\t"
-			 FAULT_TO
-			 : "=&r"(ret)
-			 : "r"(to), "r"(from), "r"(size)
-			 : "memory", "cc", "xmm0", "xmm1");
-	return ret;
-}
-
-/* At most 32 bytes. */
-static inline int copy_short(char *to, const char *from, size_t size)
-{
-	if (size >= 16)
-		return copy_ends128(to, from, size);
-	if (size >= 8)
-		return copy_ends64(to, from, size);
-	if (size >= 4)
-		return copy_ends32(to, from, size);
-	if (size >= 2)
-		return copy_ends16(to, from, size);
-	return size ? copy_ends8(to, from, size) : 0;
-}
-
-size_t gpmm__raw_copy(void *to, const void *from, size_t size)
-{
+	const char *from = source;
+	char *to = target;
 	size_t done = 0;
 
 	if (size >= 256 && __builtin_cpu_supports("avx"))
 		done = copy_blocks_avx(to, from, size);
-	if (size - done > 32)
-		done += copy_blocks((char *)to + done,
-				    (const char *)from + done, size - done);
-	if (size - done <= 32 &&
-	    !copy_short((char *)to + done, (const char *)from + done,
-			size - done))
+	if (size - done > RAW_SHORT)
+		done += copy_blocks(to + done, from + done, size - done);
+	if (size - done <= RAW_SHORT &&
+	    !raw_copy_short(to + done, from + done, size - done))
 		return 0;
-	return copy_bytes((char *)to + done, (const char *)from + done,
-			  size - done);
+	return copy_bytes(to + done, from + done, size - done);
 }
 
 size_t gpmm__raw_fill(void *to, int byte, size_t size)

@@ -117,7 +117,105 @@ RAW_EXCHANGE(64, "q", "q", "r")
 #undef RAW_STORE
 #undef RAW_EXCHANGE
 
+/* Two pieces of @width that meet or overlap. Return: 0 or not. */
+#define RAW_ENDS(bits)							\
+static inline int raw_ends##bits(char *to, const char *from, size_t size) \
+{									\
+	size_t second = size - bits / 8;				\
+	uint##bits##_t a, b;						\
+									\
+	if (raw_load##bits(from, &a, __ATOMIC_RELAXED))			\
+		return 1;						\
+	if (!second)							\
+		return raw_store##bits(to, a, __ATOMIC_RELAXED);	\
+	if (raw_load##bits(from + second, &b, __ATOMIC_RELAXED))	\
+		return 1;						\
+	if (raw_store##bits(to, a, __ATOMIC_RELAXED))			\
+		return 1;						\
+	return raw_store##bits(to + second, b, __ATOMIC_RELAXED);	\
+}
+
+RAW_ENDS(8)
+RAW_ENDS(16)
+RAW_ENDS(32)
+RAW_ENDS(64)
+
+static inline int raw_ends128(char *to, const char *from, size_t size)
+{
+	int ret;
+
+	__asm__ volatile("movl $1, %0\n\t"
+			 FAULT_FROM
+			 "movups (%2), %%xmm0\n\t"
+			 "movups -16(%2,%3), %%xmm1\n\t"
+			 "movups %%xmm0, (%1)\n\t"
+			 "movups %%xmm1, -16(%1,%3)\n\t"
+			 "xorl %0, %0\n\t"
+			 FAULT_TO
+			 : "=&r"(ret)
+			 : "r"(to), "r"(from), "r"(size)
+			 : "memory", "cc", "xmm0", "xmm1");
+	return ret;
+}
+
+/* From 33 to 64 bytes. */
+static inline int raw_ends256(char *to, const char *from, size_t size)
+{
+	int ret;
+
+	__asm__ volatile("movl $1, %0\n\t"
+			 FAULT_FROM
+			 "movups (%2), %%xmm0\n\t"
+			 "movups 16(%2), %%xmm1\n\t"
+			 "movups -32(%2,%3), %%xmm2\n\t"
+			 "movups -16(%2,%3), %%xmm3\n\t"
+			 "movups %%xmm0, (%1)\n\t"
+			 "movups %%xmm1, 16(%1)\n\t"
+			 "movups %%xmm2, -32(%1,%3)\n\t"
+			 "movups %%xmm3, -16(%1,%3)\n\t"
+			 "xorl %0, %0\n\t"
+			 FAULT_TO
+			 : "=&r"(ret)
+			 : "r"(to), "r"(from), "r"(size)
+			 : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3");
+	return ret;
+}
+
+#define RAW_SHORT 64
+
+/* At most RAW_SHORT bytes. Return: 0, or not where some may be missing. */
+static inline int raw_copy_short(char *to, const char *from, size_t size)
+{
+	if (size > 32)
+		return raw_ends256(to, from, size);
+	if (size >= 16)
+		return raw_ends128(to, from, size);
+	if (size >= 8)
+		return raw_ends64(to, from, size);
+	if (size >= 4)
+		return raw_ends32(to, from, size);
+	if (size >= 2)
+		return raw_ends16(to, from, size);
+	return size ? raw_ends8(to, from, size) : 0;
+}
+
+#undef RAW_ENDS
+
+/* A copy of few bytes is done here, without a call. */
+static inline size_t raw_copy(void *to, const void *from, size_t size)
+{
+	if (size <= RAW_SHORT && __builtin_expect(!raw_copy_short(to, from,
+								  size), 1))
+		return 0;
+	return gpmm__raw_copy(to, from, size);
+}
+
 #else
+
+static inline size_t raw_copy(void *to, const void *from, size_t size)
+{
+	return gpmm__raw_copy(to, from, size);
+}
 
 /* A compiler that knows the order only at run time takes the strongest. */
 #define RAW(bits)							\

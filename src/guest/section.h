@@ -54,6 +54,29 @@ static inline int find_memory(const struct gpmm_set *set, gpmm_gpa_t gpa,
 	return 0;
 }
 
+/*
+ * The common case of an access: [gpa, gpa + size) within one area that allows
+ * it, in few instructions. The rest, errors too, is the slow path's.
+ * Return: the address, or NULL.
+ */
+static inline char *find_whole(const struct gpmm_set *set, gpmm_gpa_t gpa,
+			       uint64_t size, uint32_t access)
+{
+	struct gpmm_area area;
+	uint64_t offset;
+
+	if (!gpmm__find(rcu_read(&set->root), set->shift, gpa, &area) ||
+	    !area.host ||
+	    (area.flags & (access | GPMM_PRIVATE)) != access)
+		return NULL;
+	offset = gpa - area.start;
+	/* True for a size of 0. */
+	if (size - 1 >= area.size - offset ||
+	    __builtin_expect(size > SECTION_BYTES, 0))
+		return NULL;
+	return (char *)area.hva + offset;
+}
+
 static inline int find_run(const struct gpmm_set *set, gpmm_gpa_t gpa,
 			   uint32_t access, struct gpmm_run *run)
 {
