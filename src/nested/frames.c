@@ -10,11 +10,14 @@
 #include "util/alloc.h"
 #include "util/rcu.h"
 
-/* A frame in the pool. */
-struct pooled {
-	struct pooled *next;
-	gpmm_hpa_t hpa;
-};
+/*
+ * The pool grows down from the limbo's end: a frame is not touched before it
+ * is used, and invariant G has room for both.
+ */
+static gpmm_hpa_t *pool_at(const struct gpmm_nested *t, size_t i)
+{
+	return &t->limbo[t->limbo_cap - 1 - i];
+}
 
 /* Invariant G. */
 int gpmm__frames_room(struct gpmm_nested *t, size_t more)
@@ -28,6 +31,9 @@ int gpmm__frames_room(struct gpmm_nested *t, size_t more)
 	limbo = gpmm__realloc(t->limbo, want * sizeof(*limbo));
 	if (!limbo)
 		return -ENOMEM;
+	memmove(limbo + want - t->pool_len,
+		limbo + t->limbo_cap - t->pool_len,
+		t->pool_len * sizeof(*limbo));
 	t->limbo = limbo;
 	t->limbo_cap = want;
 	return 0;
@@ -35,27 +41,16 @@ int gpmm__frames_room(struct gpmm_nested *t, size_t more)
 
 static int reserve_one(struct gpmm_nested *t)
 {
-	struct pooled *frame;
-	gpmm_hpa_t hpa;
-	int ret = t->ops.alloc(t->ctx, 0, &hpa);
+	int ret = t->ops.alloc(t->ctx, 0, pool_at(t, t->pool_len));
 
-	if (ret)
-		return ret;
-	frame = (struct pooled *)table_va(t, hpa);
-	frame->next = (struct pooled *)t->pool;
-	frame->hpa = hpa;
-	t->pool = (uint64_t *)frame;
-	t->pool_len++;
-	return 0;
+	if (!ret)
+		t->pool_len++;
+	return ret;
 }
 
 static gpmm_hpa_t pop(struct gpmm_nested *t)
 {
-	struct pooled *frame = (struct pooled *)t->pool;
-
-	t->pool = (uint64_t *)frame->next;
-	t->pool_len--;
-	return frame->hpa;
+	return *pool_at(t, --t->pool_len);
 }
 
 int gpmm__frames_reserve(struct gpmm_nested *t, size_t count)
@@ -75,16 +70,14 @@ int gpmm__frames_reserve(struct gpmm_nested *t, size_t count)
 /* The contents are whatever they are. */
 uint64_t *gpmm__frames_take(struct gpmm_nested *t, gpmm_hpa_t *hpa)
 {
-	uint64_t *frame = t->pool;
-
 	*hpa = pop(t);
 	t->tables++;
-	return frame;
+	return table_va(t, *hpa);
 }
 
 void gpmm__frames_give_back(struct gpmm_nested *t)
 {
-	while (t->pool)
+	while (t->pool_len)
 		t->ops.free(t->ctx, pop(t), 0);
 }
 

@@ -76,11 +76,12 @@ struct gpmm_nested {
 	struct gpmm_range flush[GPMM_NESTED_FLUSH_MAX];
 	size_t flush_count;		/* above the maximum: all */
 
-	/* Frames reserved for the transaction, linked through themselves. */
-	uint64_t *pool;
-	size_t pool_len;
 	size_t tables, owned;
-	/* Frames retired; freed after the flush and a grace period. */
+	size_t pool_len;	/* frames reserved for the transaction */
+	/*
+	 * Frames retired, to be freed after the flush and a grace period;
+	 * the pool at its end.
+	 */
 	gpmm_hpa_t *limbo;
 	size_t limbo_len, limbo_cap;
 	uint64_t flushes;
