@@ -108,6 +108,8 @@ static void test_changes_that_touch_poison_fail(void)
 	CU_ASSERT_EQUAL(gpmm_set_clear(w.set), -EIO);
 	CU_ASSERT_EQUAL(gpmm_set_shrink_left(w.set, 0x3000, 0x800), -EIO);
 	CU_ASSERT_EQUAL(gpmm_set_shrink_right(w.set, 0x3000, 0x800), -EIO);
+	CU_ASSERT_EQUAL(gpmm_set_split(w.set, 0x3800), -EIO);
+	CU_ASSERT_EQUAL(gpmm_set_merge(w.set, 0x3800, 0x3000), -EIO);
 	CU_ASSERT_EQUAL(w.mock.acts, 0);
 	CU_ASSERT_EQUAL(gpmm_set_len(w.set), 3);
 	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
@@ -270,6 +272,40 @@ static void test_commit_that_cannot_be_undone(void)
 	fail_commit(MOCK_COMMIT);
 }
 
+/* [0x1000, 0x3000) anew, and then something that fails. */
+static int replace_and_fail(struct gpmm_set *set)
+{
+	struct gpmm_area area = area_of(0x1000, 0x2000, 2);
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, GPMM_MAP_REPLACE), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, 0x8000, 0x1000), 0);
+	return gpmm_txn_commit(txn);
+}
+
+/* A replacement that stays is in the way of what it replaced. */
+static void test_nothing_is_undone_onto_poison(void)
+{
+	struct world w;
+
+	world_open(&w);
+	CU_ASSERT_EQUAL(put(w.set, 0x1000, 0x1000, 1), 0);
+	CU_ASSERT_EQUAL(put(w.set, 0x8000, 0x1000, 1), 0);
+	w.mock.refused = 0;
+	/* unmap, map; then an unmap fails, and undoing the map. */
+	mock_fail(&w.mock, MOCK_ACTS, 2, 2, -EPERM);
+	CU_ASSERT_EQUAL(replace_and_fail(w.set), -EIO);
+	mock_heal(&w.mock);
+	CU_ASSERT_EQUAL(w.mock.refused, 0);
+	CU_ASSERT(poisoned_exactly(w.set, 0x1000, 0x2000));
+	CU_ASSERT(mock_all(&w.mock, 0x1000, 0x2000, 2));
+	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
+	CU_ASSERT(mock_all(&w.mock, 0x1000, 0x1000, 1));
+	CU_ASSERT(mock_all(&w.mock, 0x2000, 0x1000, 0));
+	world_close(&w);
+}
+
 /* ----------------------------------------------------------------- sweep */
 
 static unsigned long points;
@@ -366,6 +402,8 @@ int main(void)
 		  test_poison_adds_up },
 		{ "a commit that cannot be undone",
 		  test_commit_that_cannot_be_undone },
+		{ "nothing is undone onto what stays",
+		  test_nothing_is_undone_onto_poison },
 		{ "a backend breaks down at its Nth call, for every N",
 		  test_break_downs },
 		{ 0 },

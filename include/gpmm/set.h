@@ -379,7 +379,8 @@ int gpmm_txn_merge(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size);
  * Where a backend fails and then also fails to undo, the set cannot know what
  * that backend has in the range: the range is poisoned. Readers go on seeing
  * the set as before; changes that touch the range fail with -EIO; all others
- * work.
+ * work. Host memory that the backend may still have there is kept until the
+ * range is repaired or the set abandoned.
  */
 
 /* Is any byte of the range poisoned? Context: not-reader, callback too. */
@@ -390,8 +391,8 @@ bool gpmm_set_is_poisoned(struct gpmm_set *set, gpmm_gpa_t start,
  * gpmm_set_repair - try again to undo what could not be undone
  *
  * Context: writer.
- * Return: 0 where nothing is poisoned any more; else what a backend returned,
- * with what succeeded no longer poisoned.
+ * Return: 0 where nothing is poisoned any more; -EDEADLK or -ENOMEM; or what
+ * a backend returned, with what succeeded no longer poisoned.
  */
 int gpmm_set_repair(struct gpmm_set *set);
 

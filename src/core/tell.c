@@ -107,14 +107,27 @@ static int undo_committed(struct edit *edits, size_t n,
 	return ret;
 }
 
-static int undo_one(struct edit *edit)
+/* Is what an earlier edit would put back covered by what stayed? */
+static bool is_blocked(const struct edit *edits, size_t i, size_t n)
 {
-	int ret = call_inverse(edit);
+	const struct gpmm_area *area = &edits[i].area;
+
+	for (size_t j = i + 1; j < n; j++)
+		if (edits[j].stuck && edits[j].area.backend == area->backend &&
+		    edits[j].area.start <= gpmm_area_last(area) &&
+		    area->start <= gpmm_area_last(&edits[j].area))
+			return true;
+	return false;
+}
+
+static int undo_one(struct edit *edits, size_t i, size_t n)
+{
+	int ret = is_blocked(edits, i, n) ? -EIO : call_inverse(&edits[i]);
 
 	if (ret)
-		edit->stuck = true;
+		edits[i].stuck = true;
 	else
-		edit->op = EDIT_UNDONE;
+		edits[i].op = EDIT_UNDONE;
 	return ret;
 }
 
@@ -148,7 +161,7 @@ int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck)
 		if (be->ops->begin)
 			ret = undo_committed(edits, i + 1, be);
 		else
-			ret = undo_one(&edits[i]);
+			ret = undo_one(edits, i, n);
 		first = first ? first : ret;
 	}
 	*stuck = gather_stuck(edits, n);

@@ -42,9 +42,9 @@ int gpmm__tell(struct tell *tell, size_t *stuck);
 void gpmm__tell_published(const struct tell *tell);
 
 /*
- * Undo @n edits of one transaction, the last first; those that fail are moved
- * to the front, *@stuck of them, the others behind. Return: 0 or the first
- * failure.
+ * Undo @n edits, the last first; those that fail, and earlier ones of the same
+ * backend beneath them, are moved to the front, *@stuck of them, the others
+ * behind. Return: 0 or the first failure.
  */
 int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck);
 

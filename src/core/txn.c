@@ -165,30 +165,37 @@ int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 	return settle(txn, mark, ret);
 }
 
-static int unmap_granules(struct gpmm_txn *txn, struct span span)
+/* The granules of a range that may be changed. */
+static int changeable(const struct gpmm_txn *txn, uint64_t start,
+		      uint64_t size, struct span *span)
 {
-	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
-
-	if (touches_poison(txn->set, span))
-		return -EIO;
-	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, span));
+	if (to_granules(txn->set, start, size, span))
+		return -EINVAL;
+	return touches_poison(txn->set, *span) ? -EIO : 0;
 }
 
 int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
 {
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
 	struct span span;
 	int ret;
 
 	if (!size)
 		return 0;
-	ret = to_granules(txn->set, start, size, &span);
-	return ret ? ret : unmap_granules(txn, span);
+	ret = changeable(txn, start, size, &span);
+	if (ret)
+		return ret;
+	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, span));
 }
 
 int gpmm_txn_clear(struct gpmm_txn *txn)
 {
-	return unmap_granules(txn,
-			      (struct span){ 0, top_granule(txn->set) });
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct span all = { 0, top_granule(txn->set) };
+
+	if (touches_poison(txn->set, all))
+		return -EIO;
+	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, all));
 }
 
 int gpmm_txn_protect(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size,
@@ -200,11 +207,9 @@ int gpmm_txn_protect(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size,
 
 	if (!size)
 		return 0;
-	ret = update ? to_granules(txn->set, start, size, &span) : -EINVAL;
+	ret = update ? changeable(txn, start, size, &span) : -EINVAL;
 	if (ret)
 		return ret;
-	if (touches_poison(txn->set, span))
-		return -EIO;
 	ret = gpmm__plan_protect(&txn->plan, span, update, arg);
 	return settle(txn, mark, ret);
 }
@@ -216,6 +221,8 @@ int gpmm_txn_split(struct gpmm_txn *txn, gpmm_gpa_t at)
 
 	if (!is_aligned(at, UINT64_C(1) << txn->set->shift))
 		return -EINVAL;
+	if (touches_poison(txn->set, (struct span){ granule, granule }))
+		return -EIO;
 	return settle(txn, mark, gpmm__plan_split(&txn->plan, granule));
 }
 
@@ -227,7 +234,7 @@ int gpmm_txn_merge(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
 
 	if (!size)
 		return 0;
-	ret = to_granules(txn->set, start, size, &span);
+	ret = changeable(txn, start, size, &span);
 	if (ret)
 		return ret;
 	return settle(txn, mark, gpmm__plan_merge(&txn->plan, span));
