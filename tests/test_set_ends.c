@@ -8,6 +8,7 @@
 #include "core/set.h"
 #include "helpers/lab.h"
 #include "helpers/suite.h"
+#include "util/rcu.h"
 
 #define PAGE	UINT64_C(0x1000)
 #define HALF	(UINT64_C(1) << 63)
@@ -422,6 +423,7 @@ static void refuse_all(int error)
 	CU_ASSERT_EQUAL(gpmm_set_merge(set, 0x1000, 0x100), error);
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), error);
 	CU_ASSERT_EQUAL(gpmm_set_repair(set), error);
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), error);
 	CU_ASSERT_EQUAL(gpmm_txn_begin(set, &txn), error);
 }
 
@@ -432,7 +434,6 @@ static void test_no_change_inside_a_section(void)
 	init_pages();
 	gpmm_read_lock();
 	refuse_all(-EDEADLK);
-	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), -EDEADLK);
 	gpmm_read_unlock();
 	CU_ASSERT(lab_unchanged(&lab));
 	/* A section opened after begin: the commit fails, and ends it. */
@@ -504,6 +505,73 @@ static void test_no_change_from_a_callback(void)
 	fini_pages();
 }
 
+static char memory[0x1000];
+
+static struct gpmm_area user_area(void (*release)(void *arg, void *addr,
+						  uint64_t size), void *arg)
+{
+	struct gpmm_area area = area_of(0x7000, sizeof(memory), 1);
+	struct gpmm_host_options options = {
+		.kind = GPMM_HOST_USER,
+		.size = sizeof(memory),
+		.user = memory,
+		.release = release,
+		.release_arg = arg,
+	};
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &area.host), 0);
+	return area;
+}
+
+static void change_while_released(void *arg, void *addr, uint64_t size)
+{
+	(void)addr;
+	CU_ASSERT_EQUAL(put(lab.set, 0x8000, size, 2), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, 0x8000, size), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), -EDEADLK);
+	++*(int *)arg;
+}
+
+static void test_a_release_may_change_the_set(void)
+{
+	struct gpmm_area area;
+	int calls = 0;
+
+	init_pages();
+	area = user_area(change_while_released, &calls);
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	gpmm_host_put(area.host);
+	CU_ASSERT_EQUAL(calls, 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, area.start, area.size), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), 0);
+	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT(lab_unchanged(&lab));
+	fini_pages();
+}
+
+static void note_grace_periods(void *arg, void *addr, uint64_t size)
+{
+	(void)addr;
+	(void)size;
+	*(unsigned long *)arg = gpmm__rcu_grace_periods;
+}
+
+/* Somebody may still be touching what it found in a section. */
+static void test_abandon_waits_for_readers(void)
+{
+	unsigned long before, at_release = 0;
+	struct gpmm_area area = user_area(note_grace_periods, &at_release);
+	struct gpmm_set *set;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+	gpmm_host_put(area.host);
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	before = gpmm__rcu_grace_periods;
+	gpmm_set_abandon(set);
+	CU_ASSERT(at_release > before);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -527,6 +595,9 @@ int main(void)
 		  test_no_change_inside_a_section },
 		{ "no writer inside a writer",
 		  test_no_writer_inside_a_writer },
+		{ "a release callback may change the set, not drain it",
+		  test_a_release_may_change_the_set },
+		{ "abandon waits for readers", test_abandon_waits_for_readers },
 		{ "no change from a callback",
 		  test_no_change_from_a_callback },
 		{ 0 },

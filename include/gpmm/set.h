@@ -88,6 +88,7 @@ int gpmm_set_destroy(struct gpmm_set *set);
  * gpmm_set_abandon - free a set without telling its backends
  *
  * For when what they mapped is gone already (the VM's descriptor is closed).
+ * Waits for readers, too, before it releases host memory.
  *
  * Context: as gpmm_set_destroy(). NULL is ignored.
  */
@@ -99,7 +100,8 @@ void gpmm_set_abandon(struct gpmm_set *set);
  * After it returns, host memory of every area removed before the call is
  * released, but for pins, and node memory no longer needed is given back.
  *
- * Context: not-reader. Return: 0, or -EDEADLK inside a read section.
+ * Context: writer, and not from a release callback of the set's host memory.
+ * Return: 0, or -EDEADLK where it would wait for the caller.
  */
 int gpmm_set_drain(struct gpmm_set *set);
 

@@ -83,17 +83,18 @@ static void release(struct gpmm_set *set, struct batch *batch)
 		gpmm_host_put(batch->hosts.v[i]);
 }
 
-void gpmm__set_reclaim(struct gpmm_set *set)
+int gpmm__set_reclaim(struct gpmm_set *set)
 {
 	struct batch batch;
+	int ret = lock_acquire(&set->limbo.reclaiming);
 
-	/* A release callback that changes this set does not come here twice. */
-	if (lock_acquire(&set->limbo.reclaiming))
-		return;
+	if (ret)
+		return ret;
 	if (take(set, &batch)) {
 		gpmm__rcu_wait(set->flavor);
 		release(set, &batch);
 	}
 	vec_free(&batch.hosts);
 	lock_release(&set->limbo.reclaiming);
+	return 0;
 }

@@ -49,7 +49,9 @@ bool gpmm__limbo_is_full(const struct gpmm_set *set);
 /*
  * Wait for a grace period and release what was in limbo.
  * Context: not-reader, without the set's lock.
+ * Return: 0; -EDEADLK from a release callback that is part of it, after which
+ * there may be more.
  */
-void gpmm__set_reclaim(struct gpmm_set *set);
+int gpmm__set_reclaim(struct gpmm_set *set);
 
 #endif

@@ -85,6 +85,8 @@ void gpmm_set_abandon(struct gpmm_set *set)
 	gpmm__worker_cancel(&set->limbo.work);
 	gpmm__set_reclaim(set);
 	gpmm__worker_put();
+	if (set->areas)
+		gpmm__rcu_wait(set->flavor);
 	gpmm_view_for_each((struct gpmm_view){ set, set->root },
 			   GPMM_RANGE_ALL, put_host, NULL);
 	for (size_t i = 0; i < set->poisoned.len; i++)
@@ -111,9 +113,14 @@ int gpmm_set_destroy(struct gpmm_set *set)
 
 int gpmm_set_drain(struct gpmm_set *set)
 {
-	if (rcu_inside(set->flavor))
-		return -EDEADLK;
-	gpmm__set_reclaim(set);
+	int ret = gpmm__set_lock(set);
+
+	if (ret)
+		return ret;
+	lock_release(&set->lock);
+	ret = gpmm__set_reclaim(set);
+	if (ret)
+		return ret;
 	lock_acquire(&set->lock);
 	gpmm__pool_trim(&set->pool);
 	lock_release(&set->lock);
@@ -264,6 +271,7 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 {
 	size_t limbo, unused;
 
+	*stats = (struct gpmm_set_stats){ 0 };
 	if (lock_acquire(&set->lock))
 		return;
 	limbo = gpmm__limbo_bytes(&set->limbo);

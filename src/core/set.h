@@ -3,9 +3,9 @@
  * The set's inside, for the rooms of core.
  *
  * LOCKING
- *   set->lock       writers, one at a time: everything but what readers read
- *   set->reclaiming whoever waits for a grace period; taken before set->lock,
- *                   which is not held over the wait
+ *   set->lock	writers, one at a time: everything but what readers read
+ *   set->limbo.reclaiming	whoever waits for a grace period; taken before
+ *			set->lock, which is not held over the wait
  * Readers take neither: they read root, once a snapshot, in a read section.
  * Published by publish() in txn.c; read by gpmm_set_view_rcu() in read.c.
  */
