@@ -45,6 +45,28 @@ struct slab {
 	struct node_meta meta[];
 };
 
+#ifdef GPMM_DOUBLE
+static void count_reserved(struct pool *pool, enum node_class class, size_t n)
+{
+	pool->reserved[class] = n;
+}
+
+static void count_taken(struct pool *pool, enum node_class class)
+{
+	assert(pool->reserved[class]);
+	pool->reserved[class]--;
+}
+
+static void count_given(struct pool *pool, enum node_class class)
+{
+	pool->reserved[class]++;
+}
+#else
+#define count_reserved(pool, class, n)	((void)0)
+#define count_taken(pool, class)	((void)0)
+#define count_given(pool, class)	((void)0)
+#endif
+
 static struct slab *slab_of(const void *node)
 {
 	return (struct slab *)((uintptr_t)node & ~(uintptr_t)(SLAB_ALIGN - 1));
@@ -146,6 +168,7 @@ int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n)
 		if (ret)
 			return ret;
 	}
+	count_reserved(pool, class, n);
 	return 0;
 }
 
@@ -156,6 +179,7 @@ void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)
 	struct node_meta *meta;
 
 	assert(node);
+	count_taken(pool, class);
 	meta = meta_of(node);
 	list->head = meta->next;
 	list->count--;
@@ -170,6 +194,7 @@ void gpmm__pool_give(struct pool *pool, enum node_class class, void *node)
 	struct node_meta *meta = meta_of(node);
 
 	poison(node, node_size(class));
+	count_given(pool, class);
 	meta->stamp = 0;
 	meta->next = list->head;
 	if (!list->head)

@@ -32,6 +32,10 @@ struct pool {
 	struct node_lists free;
 	struct slab *slabs;
 	size_t total_bytes;
+#ifdef GPMM_DOUBLE
+	/* What is left of a reservation: slabs hide one that is too small. */
+	size_t reserved[NODE_CLASSES];
+#endif
 };
 
 /* Have at least @n free nodes of a class. Return: 0 or -ENOMEM. */
