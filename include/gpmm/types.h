@@ -69,9 +69,9 @@ typedef void gpmm_log_fn(void *arg, enum gpmm_log_level level,
  *
  * The library is silent until this is called.
  *
- * Context: any; not concurrently with itself. @fn may still run for a moment
- * on another thread after it was replaced.
- * Owns: borrows @arg until replaced.
+ * Context: any. @fn may still run for a moment, with its @arg, on another
+ * thread after it was replaced.
+ * Owns: borrows @arg until then.
  */
 void gpmm_log_set(gpmm_log_fn *fn, void *arg);
 

@@ -1,32 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "util/log.h"
 
-static struct {
+/* A callback and its argument, never one's with the other's. */
+struct sink {
 	gpmm_log_fn *fn;
 	void *arg;
-} sink;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sink installed;
 
 void gpmm_log_set(gpmm_log_fn *fn, void *arg)
 {
-	/* The argument is in place before a reader can see its function. */
-	__atomic_store_n(&sink.fn, NULL, __ATOMIC_RELEASE);
-	__atomic_store_n(&sink.arg, arg, __ATOMIC_RELEASE);
-	__atomic_store_n(&sink.fn, fn, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&lock);
+	installed = (struct sink){ fn, arg };
+	pthread_mutex_unlock(&lock);
+}
+
+static struct sink get_sink(void)
+{
+	struct sink sink;
+
+	pthread_mutex_lock(&lock);
+	sink = installed;
+	pthread_mutex_unlock(&lock);
+	return sink;
 }
 
 void gpmm__log(enum gpmm_log_level level, const char *format, ...)
 {
-	gpmm_log_fn *fn = __atomic_load_n(&sink.fn, __ATOMIC_ACQUIRE);
+	struct sink sink = get_sink();
 	char line[256];
 	va_list args;
 
-	if (!fn)
+	if (!sink.fn)
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	fn(__atomic_load_n(&sink.arg, __ATOMIC_RELAXED), level, line);
+	sink.fn(sink.arg, level, line);
 }
