@@ -32,7 +32,8 @@ void gpmm__worker_cancel(struct work *work)
 
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;	/* work came, or the thread is to stop */
+	/* Work came, or the thread is to stop. Counts in CLOCK_MONOTONIC. */
+	pthread_cond_t wake;
 	pthread_cond_t idle;	/* a piece of work has run */
 	pthread_t thread;
 	unsigned int users;
@@ -41,7 +42,6 @@ static struct {
 	struct work *running;
 } worker = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.wake = PTHREAD_COND_INITIALIZER,
 	.idle = PTHREAD_COND_INITIALIZER,
 };
 
@@ -53,7 +53,7 @@ static void linger_locked(void)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += LINGER_NS;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_nsec -= 1000000000;
@@ -96,16 +96,34 @@ static void *work_on(void *arg)
 	return NULL;
 }
 
+/* Setting the system's time back must not hold up work. */
+static int init_wake(void)
+{
+	pthread_condattr_t attr;
+	int ret = pthread_condattr_init(&attr);
+
+	if (ret)
+		return ret;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	ret = pthread_cond_init(&worker.wake, &attr);
+	pthread_condattr_destroy(&attr);
+	return ret;
+}
+
 /* The embedder's signals are not for this thread. */
 static int start_thread(void)
 {
 	sigset_t all, old;
-	int ret;
+	int ret = init_wake();
 
+	if (ret)
+		return -ret;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&worker.thread, NULL, work_on, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret)
+		pthread_cond_destroy(&worker.wake);
 	return -ret;
 }
 
@@ -129,6 +147,7 @@ static void stop_thread(void)
 	pthread_cond_broadcast(&worker.wake);
 	pthread_mutex_unlock(&worker.lock);
 	pthread_join(worker.thread, NULL);
+	pthread_cond_destroy(&worker.wake);
 	worker.stop = false;
 }
 
@@ -152,14 +171,15 @@ void gpmm__worker_add(struct work *work)
 void gpmm__worker_cancel(struct work *work)
 {
 	pthread_mutex_lock(&worker.lock);
+	/* First: it may hand itself in again. */
+	while (worker.running == work)
+		pthread_cond_wait(&worker.idle, &worker.lock);
 	for (struct work **at = &worker.queue; *at; at = &(*at)->next) {
 		if (*at == work) {
 			*at = work->next;
 			break;
 		}
 	}
-	while (worker.running == work)
-		pthread_cond_wait(&worker.idle, &worker.lock);
 	pthread_mutex_unlock(&worker.lock);
 }
 
