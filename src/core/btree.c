@@ -400,13 +400,15 @@ static bool is_small(const struct btree *tree)
 /* One leaf, narrow or flat, or as many narrow ones as take its place. */
 static int reserve_small(struct btree *tree, size_t n)
 {
+	bool flat = tree->root & ROOT_FLAT;	/* and stays so, though small */
 	void *node = root_node(tree->root);
 	size_t total = n;
 	int ret;
 
 	if (node)
 		total += node_len(root_class(tree->root, 0), node);
-	ret = gpmm__pool_reserve(tree->pool, LEAF_FLAT, total > LEAF_CAP);
+	ret = gpmm__pool_reserve(tree->pool, LEAF_FLAT,
+				 flat || total > LEAF_CAP);
 	if (ret)
 		return ret;
 	return gpmm__pool_reserve(tree->pool, LEAF_NARROW,
