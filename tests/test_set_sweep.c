@@ -207,11 +207,13 @@ static void test_create(void)
 
 static void test_create_fanout(void)
 {
-	struct gpmm_backend *two[2] = { gpmm_backend_none(),
-					gpmm_backend_none() };
-	struct gpmm_backend *fanout;
+	struct gpmm_backend *fanout, *two[2];
+	struct mock mock;
 	int ret, n = 0;
 
+	mock_init(&mock);
+	two[0] = &mock.be;
+	two[1] = gpmm_backend_none();
 	do {
 		fanout = NULL;
 		gpmm__alloc_left = n;
@@ -221,6 +223,7 @@ static void test_create_fanout(void)
 	} while (++n < 100 && ret);
 	CU_ASSERT(n > 1);
 	gpmm_fanout_destroy(fanout);
+	mock_fini(&mock);
 }
 
 /* destroy is clear: what fails leaves a set that still works. */

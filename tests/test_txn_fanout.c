@@ -208,6 +208,7 @@ static void test_a_member_may_have_areas_of_its_own(void)
 static void test_misuse(void)
 {
 	struct gpmm_backend *one[1] = { gpmm_backend_none() }, *fanout = NULL;
+	struct gpmm_backend *two[2], *again;
 	struct mock mock;
 
 	CU_ASSERT_EQUAL(gpmm_fanout_create(one, 0, &fanout), -EINVAL);
@@ -218,8 +219,14 @@ static void test_misuse(void)
 	CU_ASSERT_PTR_NULL(fanout);
 	mock.ops.abi = GPMM_BACKEND_ABI;
 	CU_ASSERT_EQUAL(gpmm_fanout_create(one, 1, &fanout), 0);
-	gpmm_fanout_destroy(fanout);
 	gpmm_fanout_destroy(NULL);
+	/* Nobody is to be told twice, not even through another fan-out. */
+	two[0] = &mock.be;
+	two[1] = &mock.be;
+	CU_ASSERT_EQUAL(gpmm_fanout_create(two, 2, &again), -EINVAL);
+	two[1] = fanout;
+	CU_ASSERT_EQUAL(gpmm_fanout_create(two, 2, &again), -EINVAL);
+	gpmm_fanout_destroy(fanout);
 	mock_fini(&mock);
 }
 

@@ -54,6 +54,16 @@ size_t gpmm__backend_members(struct gpmm_backend *const *be,
 	return fanout_of(*be)->count;
 }
 
+/* There is room. Return: 0; -EINVAL where it would be told all twice. */
+static int add_member(struct fanout *fanout, struct gpmm_backend *be)
+{
+	for (size_t i = 0; i < fanout->count; i++)
+		if (fanout->member[i] == be)
+			return -EINVAL;
+	fanout->member[fanout->count++] = be;
+	return 0;
+}
+
 int gpmm_fanout_create(struct gpmm_backend *const *backends, size_t count,
 		       struct gpmm_backend **fanout)
 {
@@ -66,9 +76,6 @@ int gpmm_fanout_create(struct gpmm_backend *const *backends, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		if (!backends[i] || !gpmm__backend_is_valid(backends[i]))
 			return -EINVAL;
-		for (size_t j = 0; j < i; j++)
-			if (backends[j] == backends[i])
-				return -EINVAL;
 		all += gpmm__backend_members(&backends[i], &members);
 	}
 	made = gpmm__zalloc(sizeof(*made) + all * sizeof(made->member[0]));
@@ -79,12 +86,16 @@ int gpmm_fanout_create(struct gpmm_backend *const *backends, size_t count,
 		size_t n = gpmm__backend_members(&backends[i], &members);
 
 		for (size_t j = 0; j < n; j++)
-			made->member[made->count++] = members[j];
+			if (add_member(made, members[j]))
+				goto twice;
 		if (backends[i]->granule > made->be.granule)
 			made->be.granule = backends[i]->granule;
 	}
 	*fanout = &made->be;
 	return 0;
+twice:
+	gpmm__free(made);
+	return -EINVAL;
 }
 
 void gpmm_fanout_destroy(struct gpmm_backend *fanout)
