@@ -415,6 +415,66 @@ static void test_exhaustion_is_enospc_and_changes_nothing(void)
 	teardown();
 }
 
+/*
+ * A set that undoes a commit is owed what there was, and its vCPUs are not
+ * left standing where that fails.
+ */
+static void test_an_undo_may_use_the_reserve(void)
+{
+	const struct gpmm_kvm_options options = { .slot_count = 4 };
+
+	kvm_fake_init(&fake);
+	setup_with(&options);
+	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(map_alone(at(1, 1, 8, GPMM_RWX)), 0);
+	be->ops->published(be);
+	CU_ASSERT_EQUAL(gpmm_kvm_set_reserve(be, 3), 0);
+	begin();
+	CU_ASSERT_EQUAL(unmap(at(0, 1, 0, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(unmap(at(1, 1, 8, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(map(at(0, 2, 16, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	CU_ASSERT(to_kvm(be)->gate.closed);
+	begin();
+	CU_ASSERT_EQUAL(unmap(at(0, 2, 16, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(map(at(1, 1, 8, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(map(at(0, 1, 0, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	be->ops->published(be);
+	CU_ASSERT(slot_is(0, 1, 0, 0) && slot_is(1, 1, 8, 0));
+	teardown();
+}
+
+/* The plan of an undo, a large one, finds no memory. */
+static void test_an_undo_that_fails_opens_the_gate(void)
+{
+	uint64_t page;
+
+	setup();
+	begin();
+	for (page = 0; page < 20; page++)
+		CU_ASSERT_EQUAL(map(at(page, 1, 2 * page, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	be->ops->published(be);
+	begin();
+	for (page = 0; page < 20; page++)
+		CU_ASSERT_EQUAL(unmap(at(page, 1, 2 * page, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(map(at(0, 20, 100, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	CU_ASSERT(to_kvm(be)->gate.closed);
+	begin();
+	CU_ASSERT_EQUAL(unmap(at(0, 20, 100, GPMM_RWX)), 0);
+	for (page = 0; page < 19; page++)
+		CU_ASSERT_EQUAL(map(at(page, 1, 2 * page, GPMM_RWX)), 0);
+	gpmm__free(to_kvm(be)->slots.by_host[0].at);
+	to_kvm(be)->slots.by_host[0] = (struct slot_array){ 0 };
+	gpmm__alloc_left = 0;
+	CU_ASSERT_EQUAL(commit(), -ENOMEM);
+	gpmm__alloc_left = -1;
+	CU_ASSERT_FALSE(to_kvm(be)->gate.closed);
+	teardown();
+}
+
 static void test_reserve_is_kept_back(void)
 {
 	const struct gpmm_kvm_options options = {
@@ -836,6 +896,8 @@ SUITE("kvm slots",
 	TEST(test_areas_beyond_the_largest_slot_take_several),
 	TEST(test_exhaustion_is_enospc_and_changes_nothing),
 	TEST(test_reserve_is_kept_back),
+	TEST(test_an_undo_may_use_the_reserve),
+	TEST(test_an_undo_that_fails_opens_the_gate),
 	TEST(test_options_beyond_the_machine_are_refused),
 	TEST(test_region2_falls_back_where_the_capability_lies),
 	TEST(test_region2_is_used_where_it_works),

@@ -161,31 +161,9 @@ static int apply(struct kvm_backend *kvm)
 		held = gpmm__gate_close(&kvm->gate);
 	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = gpmm__slots_apply(&kvm->slots);
-	if (ret)
-		gpmm__gate_open(&kvm->gate);
-	else
+	if (!ret)
 		gpmm__dirty_log_after(&kvm->log, &kvm->slots, held);
 	return ret;
-}
-
-static int kvm_commit(struct gpmm_backend *be)
-{
-	struct kvm_backend *kvm = to_kvm(be);
-	int ret = apply(kvm);
-
-	if (ret) {
-		gpmm__kvm_txn_drop(&kvm->txn);
-	} else {
-		gpmm__kvm_txn_done(&kvm->txn);
-		kvm->commits++;
-	}
-	lock_release(&kvm->lock);
-	return ret;
-}
-
-static void kvm_published(struct gpmm_backend *be)
-{
-	gpmm__gate_open(&to_kvm(be)->gate);
 }
 
 static void kvm_abort(struct gpmm_backend *be)
@@ -195,6 +173,31 @@ static void kvm_abort(struct gpmm_backend *be)
 	gpmm__kvm_txn_drop(&kvm->txn);
 	lock_release(&kvm->lock);
 	/* Of an undo: what it was to undo may have left the gate closed. */
+	gpmm__gate_open(&kvm->gate);
+}
+
+static int kvm_commit(struct gpmm_backend *be)
+{
+	struct kvm_backend *kvm = to_kvm(be);
+	uint32_t before = kvm->slots.ids.live;
+	int ret = apply(kvm);
+
+	if (ret) {
+		kvm_abort(be);
+		return ret;
+	}
+	gpmm__slots_owe(&kvm->slots, before);
+	gpmm__kvm_txn_done(&kvm->txn);
+	kvm->commits++;
+	lock_release(&kvm->lock);
+	return 0;
+}
+
+static void kvm_published(struct gpmm_backend *be)
+{
+	struct kvm_backend *kvm = to_kvm(be);
+
+	gpmm__slots_owe(&kvm->slots, 0);
 	gpmm__gate_open(&kvm->gate);
 }
 

@@ -274,13 +274,17 @@ static size_t count_creates(const struct exchange *exchange)
 	return creates;
 }
 
-/* A change that takes no more slots than it gives back always may. */
+/*
+ * A change that takes no more slots than it gives back always may, and so may
+ * an undo.
+ */
 static bool within_budget(const struct slots *slots,
 			  const struct exchange *exchange)
 {
 	size_t used = slots->ids.live - exchange->deletes + exchange->creates;
 
-	if (exchange->creates <= exchange->deletes)
+	if (exchange->creates <= exchange->deletes ||
+	    used <= __atomic_load_n(&slots->owed, __ATOMIC_RELAXED))
 		return true;
 	return used <= slots->ids.count &&
 	       used + slots->reserve <= slots->ids.count;

@@ -45,6 +45,7 @@ struct slots {
 	struct kvm_sys *sys;
 	uint32_t address_space;	/* already shifted into place */
 	uint32_t reserve;	/* numbers kept back */
+	uint32_t owed;		/* slots that an undo would want back; atomic */
 	struct slot_ids ids;
 	struct slot_tree live;
 	struct change_array lost;	/* undos that failed, see lost.h */
@@ -65,6 +66,12 @@ struct exchange {
 int gpmm__slots_init(struct slots *slots, struct kvm_sys *sys, uint32_t first,
 		     uint32_t count);
 void gpmm__slots_fini(struct slots *slots);
+
+/* Until 0 is owed, @count slots may be had whatever the reserve. */
+static inline void gpmm__slots_owe(struct slots *slots, uint32_t count)
+{
+	__atomic_store_n(&slots->owed, count, __ATOMIC_RELAXED);
+}
 
 /* Return: 0 or -ENOMEM. */
 int gpmm__slot_array_room(struct slot_array *array, size_t count);
