@@ -362,7 +362,10 @@ void gpmm_txn_abort(struct gpmm_txn *txn);
 /* What the set would be now; valid until the next change or the end. */
 struct gpmm_view gpmm_txn_view(const struct gpmm_txn *txn);
 
-/* As their gpmm_set_ namesakes. Context: the thread that began @txn. */
+/*
+ * As their gpmm_set_ namesakes. Context: the thread that began @txn, and not
+ * from a callback (@update too).
+ */
 int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 		 unsigned int how);
 int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size);
