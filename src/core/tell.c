@@ -107,27 +107,45 @@ static int undo_committed(struct edit *edits, size_t n,
 	return ret;
 }
 
-/* Is what an earlier edit would put back covered by what stayed? */
-static bool is_blocked(const struct edit *edits, size_t i, size_t n)
+static struct span edit_span(const struct edit *edit)
 {
-	const struct gpmm_area *area = &edits[i].area;
+	return (struct span){ edit->area.start, gpmm_area_last(&edit->area) };
+}
 
+/*
+ * Is what an earlier edit would put back covered by what stayed? @hull: of all
+ * that stayed; undos mostly descend, and so lie below it.
+ */
+static bool is_blocked(const struct edit *edits, size_t i, size_t n,
+		       struct span hull)
+{
+	struct span span = edit_span(&edits[i]);
+
+	if (!span_overlaps(span, hull))
+		return false;
 	for (size_t j = i + 1; j < n; j++)
-		if (edits[j].stuck && edits[j].area.backend == area->backend &&
-		    edits[j].area.start <= gpmm_area_last(area) &&
-		    area->start <= gpmm_area_last(&edits[j].area))
+		if (edits[j].stuck &&
+		    edits[j].area.backend == edits[i].area.backend &&
+		    span_overlaps(span, edit_span(&edits[j])))
 			return true;
 	return false;
 }
 
-static int undo_one(struct edit *edits, size_t i, size_t n)
+static int undo_one(struct edit *edits, size_t i, size_t n, struct span *hull)
 {
-	int ret = is_blocked(edits, i, n) ? -EIO : call_inverse(&edits[i]);
+	struct span span = edit_span(&edits[i]);
+	int ret = is_blocked(edits, i, n, *hull) ? -EIO :
+						   call_inverse(&edits[i]);
 
-	if (ret)
-		edits[i].stuck = true;
-	else
+	if (!ret) {
 		edits[i].op = EDIT_UNDONE;
+		return 0;
+	}
+	edits[i].stuck = true;
+	if (span.first < hull->first)
+		hull->first = span.first;
+	if (span.last > hull->last)
+		hull->last = span.last;
 	return ret;
 }
 
@@ -150,6 +168,7 @@ static size_t gather_stuck(struct edit *edits, size_t n)
 
 int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck)
 {
+	struct span hull = { UINT64_MAX, 0 };	/* nothing */
 	int first = 0;
 
 	for (size_t i = n; i--;) {
@@ -161,7 +180,7 @@ int gpmm__tell_inverse(struct edit *edits, size_t n, size_t *stuck)
 		if (be->ops->begin)
 			ret = undo_committed(edits, i + 1, be);
 		else
-			ret = undo_one(edits, i, n);
+			ret = undo_one(edits, i, n, &hull);
 		first = first ? first : ret;
 	}
 	*stuck = gather_stuck(edits, n);
