@@ -12,6 +12,11 @@
  * granule of the backend of each area it cuts; -EINVAL otherwise, before
  * anything changes.
  *
+ * Keys are 32 bits wide as long as all areas lie in the first 2^31 granules
+ * (8 TiB of 4 KiB pages). The first area above makes them 64 bits wide, which
+ * takes time in proportion to the set, once, until the set is empty again;
+ * lookups are somewhat slower then.
+ *
  * Errors that every changing function may return:
  *   -EINVAL   misaligned, wrapping past 2^64, or otherwise malformed
  *   -ENOMEM   no memory to build the next state
