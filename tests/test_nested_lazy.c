@@ -331,11 +331,13 @@ static void frames_of_a_sets_changes_come_back(void)
 		CU_ASSERT_EQUAL(be->ops->begin(be), 0);
 		CU_ASSERT_EQUAL(be->ops->map(be, &area), 0);
 		CU_ASSERT_EQUAL(be->ops->commit(be), 0);
+		be->ops->published(be);
 		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, K4, GPMM_WRITE),
 				0);
 		CU_ASSERT_EQUAL(be->ops->begin(be), 0);
 		CU_ASSERT_EQUAL(be->ops->unmap(be, &area), 0);
 		CU_ASSERT_EQUAL(be->ops->commit(be), 0);
+		be->ops->published(be);
 		do {
 			sched_yield();
 			gpmm_nested_get_stats(t, &stats);

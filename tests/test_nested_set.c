@@ -325,6 +325,43 @@ static void another_backends_failure_undoes_the_tables(void)
 	}
 }
 
+/* Fill a page of a lazy area; returns where its frame is. */
+static uint64_t write_lazy(uint64_t gpa, uint64_t value)
+{
+	CU_ASSERT_EQUAL_FATAL(gpmm_nested_handle_fault(t, gpa, GPMM_WRITE), 0);
+	*(uint64_t *)nested_arena_va(&arena, where(gpa)) = value;
+	return where(gpa);
+}
+
+static void a_lazy_area_keeps_its_contents_when_its_unmap_is_undone(void)
+{
+	struct gpmm_area area = { .start = 2 * G1, .size = 2 * M2,
+				  .flags = GPMM_RW | GPMM_LAZY };
+
+	EACH_FORMAT {
+		uint64_t at;
+
+		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+		at = write_lazy(2 * G1 + K4, 4711);
+		/* There is no frame for an undo either. */
+		arena.left = 0;
+		fail_commit = -EIO;
+		CU_ASSERT_EQUAL(gpmm_set_unmap(set, 2 * G1, M2), -EIO);
+		CU_ASSERT_EQUAL(gpmm_set_clear(set), -EIO);
+		arena.left = -1;
+		CU_ASSERT_EQUAL(map(2 * G1, 0, M2, GPMM_RW, GPMM_MAP_REPLACE),
+				-EIO);
+		fail_commit = 0;
+		CU_ASSERT_EQUAL(where(2 * G1 + K4), at);
+		if (where(2 * G1 + K4) == at)
+			CU_ASSERT_EQUAL(*(uint64_t *)nested_arena_va(&arena,
+								     at), 4711);
+		check();
+		CU_ASSERT_EQUAL(gpmm_set_unmap(set, 2 * G1, M2), 0);
+		CU_ASSERT_EQUAL(where(2 * G1 + K4), 0);
+	}
+}
+
 static const char *registered(void)
 {
 	gpmm_thread_register();
@@ -336,4 +373,5 @@ SUITE_IF(registered(), "nested tables behind a set",
 	 TEST(replacing_is_one_flush),
 	 TEST(windows_are_left_alone_and_lazy_areas_fault),
 	 TEST(whatever_runs_out_nothing_changed),
-	 TEST(another_backends_failure_undoes_the_tables))
+	 TEST(another_backends_failure_undoes_the_tables),
+	 TEST(a_lazy_area_keeps_its_contents_when_its_unmap_is_undone))

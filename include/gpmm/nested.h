@@ -414,8 +414,12 @@ int gpmm_nested_validate(struct gpmm_nested *nested, const char **why);
  * lazy; others (windows, GPMM_MMIO) are left unmapped. A set's transaction is
  * one transaction of the table.
  *
- * What a lazy area holds is lost where the set has to undo its unmap because
- * another backend's commit failed after this one's.
+ * The tables change when the set's readers have begun to see the transaction
+ * (published), and before the call that made it returns. Where another
+ * backend's commit fails they never do: lazy areas keep what they hold, and
+ * there is nothing that an undo could fail in. From begin to published the
+ * table is locked: another backend's callbacks must not change it, nor
+ * another set that has it as its backend.
  *
  * Context: any. Owns: the backend is part of the table.
  */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The table as a set's backend. begin to commit is a transaction of the
+ * The table as a set's backend. begin to published is a transaction of the
  * table; all that can fail does so in the calls between, where only frames
- * are reserved.
+ * are reserved. It is made in published and not in commit, which comes while
+ * other backends' commits may still fail: until then nothing is to be undone,
+ * frames of lazy areas with what guests wrote there least of all.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -10,6 +12,7 @@
 #include <gpmm/backend.h>
 
 #include "nested/table.h"
+#include "util/rcu.h"
 
 static struct gpmm_nested *table(struct gpmm_backend *be)
 {
@@ -54,7 +57,7 @@ static int be_map(struct gpmm_backend *be, const struct gpmm_area *area)
 	size_t before = t->edit_count;
 	int ret;
 
-	if (!is_memory(area))
+	if (t->undoing || !is_memory(area))
 		return 0;
 	if (area->flags & GPMM_LAZY)
 		return gpmm_nested_map(t, area->start, 0, area->size,
@@ -68,25 +71,49 @@ static int be_map(struct gpmm_backend *be, const struct gpmm_area *area)
 
 static int be_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
 {
-	return gpmm_nested_unmap(table(be), area->start, area->size);
+	struct gpmm_nested *t = table(be);
+
+	return t->undoing ? 0 : gpmm_nested_unmap(t, area->start, area->size);
 }
 
 static int be_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 		      uint32_t new_flags)
 {
-	if (!is_memory(area))
+	struct gpmm_nested *t = table(be);
+
+	if (t->undoing || !is_memory(area))
 		return 0;
-	return gpmm_nested_protect(table(be), area->start, area->size,
-				   new_flags);
+	return gpmm_nested_protect(t, area->start, area->size, new_flags);
+}
+
+/*
+ * Where the lock says that it is this thread's, and the transaction was
+ * committed but not published, the set has come to undo it: forget it, and
+ * the inverse calls have nothing to do.
+ */
+static int lock_for_undo(struct gpmm_nested *t, int ret)
+{
+	if (ret != -EDEADLK || !t->committed)
+		return ret;
+	gpmm__nested_end(t, false);
+	t->committed = false;
+	t->undoing = true;
+	return 0;
 }
 
 static int be_begin(struct gpmm_backend *be)
 {
 	struct gpmm_nested *t = table(be);
-	int ret = gpmm_nested_begin(t);
+	int ret;
 
-	if (ret || t->has_worker)
-		return ret;
+	if (rcu_inside(NULL))
+		return -EDEADLK;
+	ret = lock_acquire(&t->lock);
+	if (ret)
+		return lock_for_undo(t, ret);
+	t->open = true;
+	if (t->has_worker)
+		return 0;
 	ret = gpmm__worker_get();
 	t->has_worker = !ret;
 	if (ret)
@@ -94,25 +121,38 @@ static int be_begin(struct gpmm_backend *be)
 	return ret;
 }
 
-/* The set's lock is held: the wait for a grace period is another's. */
+/* The lock stays until published: what was reserved is not to be changed. */
 static int be_commit(struct gpmm_backend *be)
+{
+	struct gpmm_nested *t = table(be);
+
+	t->open = false;
+	t->committed = true;
+	return 0;
+}
+
+/* The set's lock is held: the wait for a grace period is another's. */
+static void be_published(struct gpmm_backend *be)
 {
 	struct gpmm_nested *t = table(be);
 	bool drain;
 
 	gpmm__nested_end(t, true);
+	t->committed = t->undoing = false;
 	drain = t->limbo_len && !t->draining;
 	if (drain)
 		t->draining = true;
 	lock_release(&t->lock);
 	if (drain)
 		gpmm__worker_add(&t->drain);
-	return 0;
 }
 
 static void be_abort(struct gpmm_backend *be)
 {
-	gpmm_nested_abort(table(be));
+	struct gpmm_nested *t = table(be);
+
+	t->undoing = false;
+	gpmm_nested_abort(t);
 }
 
 static const struct gpmm_backend_ops backend_ops = {
@@ -124,6 +164,7 @@ static const struct gpmm_backend_ops backend_ops = {
 	.begin = be_begin,
 	.commit = be_commit,
 	.abort = be_abort,
+	.published = be_published,
 };
 
 static void drain(struct work *work)

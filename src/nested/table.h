@@ -67,6 +67,8 @@ struct gpmm_nested {
 
 	/* The transaction. */
 	bool open;			/* by gpmm_nested_begin() */
+	bool committed;			/* by a set, not yet published */
+	bool undoing;			/* a set, which has not published */
 	struct nested_op *edits;
 	size_t edit_count, edit_cap;
 	struct span hull;		/* of all edits */
