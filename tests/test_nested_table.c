@@ -495,6 +495,14 @@ static void a_crowded_limbo_drains_itself(void)
 		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, K4, GPMM_RW), 0);
 		CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 0, K4), 0);
 	}
+	for (int i = 0; i < 1000; i++) {
+		CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, K4, GPMM_RW), 0);
+		gpmm_nested_commit(t);
+		CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 0, K4), 0);
+		gpmm_nested_commit(t);
+	}
 	teardown();
 }
 

@@ -223,11 +223,10 @@ int gpmm_nested_begin(struct gpmm_nested *t)
 	return ret;
 }
 
-/* Neither waits for a grace period: a set's lock may be held. */
 void gpmm_nested_commit(struct gpmm_nested *t)
 {
 	gpmm__nested_end(t, true);
-	lock_release(&t->lock);
+	gpmm__nested_unlock(t);
 }
 
 void gpmm_nested_abort(struct gpmm_nested *t)
