@@ -135,6 +135,9 @@ static void ept_misconfigurations_are_told_apart(void)
 	expect(M2, GPMM_WRITE, GPMM_NESTED_MISCONFIGURED, 4, 49, 0);
 	*root_slot() = good & ~BIT(1);	/* no writes below */
 	expect(M2, GPMM_WRITE, GPMM_NESTED_PERMISSION, 2, 48, 2 | 1 << 3);
+	*slot ^= BIT(0) | BIT(2);	/* misconfigured for all that */
+	expect(M2, GPMM_EXEC, GPMM_NESTED_MISCONFIGURED, 2, 49, 0);
+	*slot ^= BIT(0) | BIT(2);
 	*root_slot() = good;
 	teardown();
 }
@@ -205,6 +208,13 @@ static void stage2_faults_have_their_syndrome(void)
 	*slot = good & ~BIT(1);
 	expect(0, GPMM_READ, GPMM_NESTED_MISCONFIGURED, 1, 0x24, data | 7);
 	*slot = good;
+	teardown();
+	/* There are no blocks at level 0: a translation fault there. */
+	setup(GPMM_NESTED_STAGE2, 0);
+	map(0, HPA, K4, GPMM_READ);
+	*root_slot() ^= BIT(1);
+	expect(0, GPMM_READ, GPMM_NESTED_RESERVED, 4, 0x24, data | 4);
+	*root_slot() ^= BIT(1);
 	teardown();
 }
 

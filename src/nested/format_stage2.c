@@ -49,18 +49,19 @@ static void s2_root(const struct nested_format *f,
 		root->control |= FORMAT_BIT(21) | FORMAT_BIT(22);
 }
 
-static unsigned int s2_fault(const struct nested_format *f,
-			     const struct gpmm_nested_hit *hit)
+static unsigned int s2_fault(const struct gpmm_nested_hit *hit)
 {
 	unsigned int level = 4 - hit->level;
 
-	(void)f;
 	switch (hit->cause) {
 	case GPMM_NESTED_WIDTH:
 		return FSC_TRANSLATION;		/* at level 0 */
 	case GPMM_NESTED_PERMISSION:
 		return FSC_PERMISSION | level;
 	case GPMM_NESTED_RESERVED:
+		/* A block where there are none is as good as not valid. */
+		if (hit->level > 3 && !(hit->entry & S2_TABLE))
+			return FSC_TRANSLATION | level;
 		return FSC_ADDRESS | level;
 	default:
 		return FSC_TRANSLATION | level;
@@ -73,11 +74,12 @@ static void s2_explain(const struct nested_format *f, gpmm_gpa_t gpa,
 {
 	bool fetch = access & (GPMM_EXEC | GPMM_USER_EXEC);
 
+	(void)f;
 	(void)gpa;
 	(void)perm;
 	hit->reason = fetch ? EC_INSTRUCTION : EC_DATA;
 	hit->qualification = (uint64_t)hit->reason << 26 | FORMAT_BIT(25) |
-			     s2_fault(f, hit);
+			     s2_fault(hit);
 	if (access & GPMM_WRITE)
 		hit->qualification |= FORMAT_BIT(6);	/* WnR */
 }

@@ -16,13 +16,19 @@ struct walk {
 	enum gpmm_nested_cause cause;
 };
 
+/* Tables above may hide that the entry itself is not allowed. */
+static bool perm_is_bad(const struct nested_format *f, uint64_t entry)
+{
+	return f->perm_inherit &&
+	       (f->perm_decode[format_perm_index(f, entry)] & FORMAT_BAD);
+}
+
 static bool table_is_odd(const struct nested_format *f, uint64_t entry,
 			 struct walk *walk)
 {
 	if (entry & f->table_reserved[walk->level])
 		walk->cause = GPMM_NESTED_RESERVED;
-	else if (f->perm_inherit &&
-		 (f->perm_decode[format_perm_index(f, entry)] & FORMAT_BAD))
+	else if (perm_is_bad(f, entry))
 		walk->cause = GPMM_NESTED_MISCONFIGURED;
 	else
 		return false;
@@ -47,8 +53,12 @@ descend_slowly(const struct gpmm_nested *t, gpmm_gpa_t gpa)
 			return walk;
 		}
 		if (walk.level == 1 ||
-		    ((entry ^ f->leaf_invert) & f->leaf_mask) ||
-		    table_is_odd(f, entry, &walk))
+		    ((entry ^ f->leaf_invert) & f->leaf_mask)) {
+			if (perm_is_bad(f, entry))
+				walk.cause = GPMM_NESTED_MISCONFIGURED;
+			return walk;
+		}
+		if (table_is_odd(f, entry, &walk))
 			return walk;
 		table = table_of(t, entry);
 	}
