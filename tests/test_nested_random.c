@@ -327,9 +327,50 @@ static void harvest_some(uint64_t at, uint64_t count)
 	}
 }
 
+/* Several as one, which crowd even more; what they did is looked at after. */
+static void change_at_once(void)
+{
+	uint64_t ranges[6][2], n = 2 + rnd(5);
+
+	if (gpmm_nested_begin(m.t))
+		FAIL("begin");
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t at, count;
+
+		if (i && rnd(2)) {
+			at = ranges[i - 1][0];
+			count = 1 + rnd(ranges[i - 1][1]);
+		} else {
+			random_range(&at, &count);
+		}
+		ranges[i][0] = at;
+		ranges[i][1] = count;
+		switch (rnd(4)) {
+		case 0:
+			protect_some(at, count);
+			break;
+		case 1:
+			unmap_some(at, count);
+			break;
+		default:
+			map_some(at, count);
+		}
+	}
+	gpmm_nested_commit(m.t);
+	for (uint64_t i = 0; i < n; i++) {
+		look(ranges[i][0]);
+		look(ranges[i][0] + ranges[i][1] - 1);
+	}
+}
+
 static void change(void)
 {
 	uint64_t at, count;
+
+	if (!rnd(8)) {
+		change_at_once();
+		return;
+	}
 
 	random_range(&at, &count);
 	switch (rnd(16)) {
