@@ -335,6 +335,10 @@ static void options_a_format_has_not_are_refused(void)
 		CU_ASSERT_EQUAL(arena.out, 0);
 		nested_arena_fini(&arena);
 	}
+	/* One that there is not yet. */
+	CU_ASSERT_EQUAL(make(GPMM_NESTED_EPT4, 2 * GPMM_NESTED_NO_2M), -EINVAL);
+	CU_ASSERT_EQUAL(arena.out, 0);
+	nested_arena_fini(&arena);
 }
 
 static void the_root_is_what_the_hardware_wants(void)

@@ -11,6 +11,10 @@
 
 #define LIMBO_MAX 1024
 
+#define ALL_OPTIONS (GPMM_NESTED_AD | GPMM_NESTED_USER_EXEC | \
+		     GPMM_NESTED_NO_COLLAPSE | GPMM_NESTED_NO_1G | \
+		     GPMM_NESTED_NO_2M)
+
 /* ----------------------------------------------------------------- life --- */
 
 static int check_options(const struct gpmm_nested_options *options)
@@ -20,7 +24,7 @@ static int check_options(const struct gpmm_nested_options *options)
 	if (!ops || ops->abi != GPMM_NESTED_ABI || !ops->alloc ||
 	    !ops->free || !ops->flush)
 		return -EINVAL;
-	return 0;
+	return options->how & ~ALL_OPTIONS ? -EINVAL : 0;
 }
 
 static int init_locks(struct gpmm_nested *t)
