@@ -203,7 +203,8 @@ static void run_stall(unsigned int vcpus)
 		split(&bed, bench_scale(2, 40, 400), &p50, &max);
 	__atomic_store_n(&bed.stop, true, __ATOMIC_SEQ_CST);
 	for (unsigned int i = 0; i < vcpus; i++) {
-		bed.guest.vcpus[i].run->immediate_exit = 1;
+		__atomic_store_n(&bed.guest.vcpus[i].run->immediate_exit, 1,
+				 __ATOMIC_SEQ_CST);
 		pthread_kill(runners[i].thread, SIGUSR1);
 		pthread_join(runners[i].thread, NULL);
 	}
