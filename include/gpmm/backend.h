@@ -48,8 +48,9 @@ struct gpmm_backend_ops {
 
 	/*
 	 * Optional, but begin needs commit and abort. Between begin and commit
-	 * a backend may act at once or collect; after commit succeeded all of
-	 * it is in effect; after commit failed, or after abort, nothing is.
+	 * a backend may act at once or collect. Once commit succeeded nothing
+	 * can fail any more: all of it is in effect, or will be when published
+	 * returns. After commit failed, or after abort, nothing is.
 	 */
 	int (*begin)(struct gpmm_backend *be);
 	int (*commit)(struct gpmm_backend *be);
