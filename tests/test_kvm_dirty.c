@@ -409,7 +409,8 @@ static void stress(enum gpmm_kvm_log log, unsigned int seconds)
 		split_and_merge(step);
 	__atomic_store_n(&writers_stop, true, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < VCPUS; i++) {
-		guest.vcpus[i].run->immediate_exit = 1;
+		__atomic_store_n(&guest.vcpus[i].run->immediate_exit, 1,
+				 __ATOMIC_SEQ_CST);
 		pthread_kill(vcpus[i], SIGUSR1);
 		pthread_join(vcpus[i], &lost);
 		CU_ASSERT_PTR_NULL(lost);
