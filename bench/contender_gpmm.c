@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define GPMM_INLINE_SECTIONS
 #include <gpmm/host.h>
 #include <gpmm/set.h>
 #include <gpmm/thread.h>
@@ -80,11 +81,6 @@ static void destroy(void *set)
 	bench_must(gpmm_set_destroy(set), "gpmm_set_destroy");
 }
 
-static inline void nothing(void *set)
-{
-	(void)set;
-}
-
 static inline void section_open(void *set)
 {
 	(void)set;
@@ -97,33 +93,19 @@ static inline void section_close(void *set)
 	gpmm_read_unlock();
 }
 
-static inline bool give(const struct gpmm_area *area,
-			struct bench_found *found)
+static inline bool look(void *set, uint64_t addr, struct bench_found *found)
 {
-	found->start = area->start;
-	found->size = area->size;
-	found->hva = (uint64_t)area->hva;
+	struct gpmm_hit hit = gpmm_set_hit_rcu(set, addr);
+
+	if (!hit.record)
+		return false;
+	found->start = hit.start;
+	found->size = gpmm_hit_size(set, hit);
+	found->hva = (uint64_t)gpmm_hit_hva(hit, hit.start);
 	return true;
 }
 
-static inline bool look(void *set, uint64_t addr, struct bench_found *found)
-{
-	struct gpmm_area area;
-
-	return gpmm_set_find(set, addr, &area) && give(&area, found);
-}
-
-static inline bool look_rcu(void *set, uint64_t addr,
-			    struct bench_found *found)
-{
-	struct gpmm_area area;
-
-	return gpmm_set_find_rcu(set, addr, &area) && give(&area, found);
-}
-
-/* gpmm_set_find() opens a section of its own. */
-BENCH_LOOPS(gpmm, , nothing, nothing, look)
-BENCH_LOOPS(gpmm_rcu, , section_open, section_close, look_rcu)
+BENCH_LOOPS(gpmm, , section_open, section_close, look)
 
 static void map_area(void *set, const struct bench_area *area)
 {
@@ -201,7 +183,7 @@ const struct bench_contender bench_gpmm = {
 	.name = "gpmm", .concurrent = true,
 	.build = build, .destroy = destroy,
 	.enter = gpmm_thread_register, .leave = gpmm_thread_unregister,
-	BENCH_LOOPS_OF(gpmm), .batch = gpmm_rcu_batch,
+	BENCH_LOOPS_OF(gpmm), .batch = gpmm_batch,
 	.map = map_area, .unmap = unmap_area, .cycle = cycle,
 	.replace = replace, .protect = protect,
 	.find_free = find_free, .iterate = iterate,

@@ -29,7 +29,7 @@ own='"[a-z_0-9]+\.h'
 base='"util/|"config\.h|<gpmm/'
 kernel='<linux/([^k]|k[^v]|kv[^m])'
 
-room include '<gpmm/'
+room include '<gpmm/|<urcu/(static/)?urcu-memb\.h'
 room src/util "$base|<urcu"
 room src/core "\"core/|$base"
 room src/host "\"(host|core)/|$base|$kernel"

@@ -7,6 +7,7 @@
 #include <gpmm/backend.h>
 #include <gpmm/dirty.h>
 #include <gpmm/guest.h>
+#include <gpmm/hit.h>
 #include <gpmm/host.h>
 #include <gpmm/kvm.h>
 #include <gpmm/mmio.h>

@@ -31,6 +31,7 @@
 
 #include <gpmm/area.h>
 #include <gpmm/backend.h>
+#include <gpmm/hit.h>
 #include <gpmm/thread.h>
 #include <gpmm/types.h>
 
@@ -140,7 +141,10 @@ uint64_t gpmm_set_generation(const struct gpmm_set *set);
 bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
 		   struct gpmm_area *area);
 
-/* The same for a caller who is in a read section. Context: reader. */
+/*
+ * The same for a caller who is in a read section; gpmm_set_hit_rcu() copies
+ * nothing. Context: reader.
+ */
 bool gpmm_set_find_rcu(const struct gpmm_set *set, gpmm_gpa_t addr,
 		       struct gpmm_area *area);
 

@@ -51,6 +51,18 @@ void gpmm_thread_unregister(void);
 void gpmm_read_lock(void);
 void gpmm_read_unlock(void);
 
+/*
+ * A call costs as much as a lookup in a small set. An embedder that is built
+ * against liburcu's headers, and links liburcu-memb, too, may define this
+ * before it includes any header of gpmm, and has both inlined.
+ */
+#ifdef GPMM_INLINE_SECTIONS
+#include <urcu/urcu-memb.h>
+#include <urcu/static/urcu-memb.h>
+#define gpmm_read_lock()	_urcu_memb_read_lock()
+#define gpmm_read_unlock()	_urcu_memb_read_unlock()
+#endif
+
 #ifdef __cplusplus
 }
 #endif

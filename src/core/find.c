@@ -5,25 +5,7 @@
 #include "core/btree.h"
 #include "core/find.h"
 
-static inline void narrow_to_area(int32_t key,
-				  const struct record_narrow *record,
-				  unsigned int shift, struct gpmm_area *area)
-{
-	uint64_t before = (uint64_t)(int64_t)key;
-
-	fill_area(area, (before + 1) << shift, (record->last - before) << shift,
-		  record->flags, record->link, record->host, record->backend);
-}
-
-static inline void wide_to_area(const struct leaf_wide *leaf, unsigned int i,
-				unsigned int shift, struct gpmm_area *area)
-{
-	const struct record_wide *record = &leaf->record[i];
-
-	fill_area(area, leaf->key[i] << shift,
-		  (record->last - leaf->key[i] + 1) << shift, record->flags,
-		  record->link, record->host, record->backend);
-}
+static const struct gpmm_hit nothing;
 
 #define FIND(name)	name##_portable
 #define TARGET
@@ -177,10 +159,10 @@ static gpmm__find_fn *const paths[] = {
 
 gpmm__find_fn *gpmm__find = find_portable;
 
-bool gpmm__find_by(enum find_path path, uintptr_t root, unsigned int shift,
-		   uint64_t addr, struct gpmm_area *area)
+struct gpmm_hit gpmm__find_by(enum find_path path, uintptr_t root,
+			      unsigned int shift, uint64_t addr)
 {
-	return paths[path](root, shift, addr, area);
+	return paths[path](root, shift, addr);
 }
 
 enum find_path gpmm__find_widest(void)

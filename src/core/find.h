@@ -3,10 +3,10 @@
 #ifndef GPMM_CORE_FIND_H
 #define GPMM_CORE_FIND_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include <gpmm/area.h>
+#include <gpmm/hit.h>
 
 #include "core/node.h"
 
@@ -18,12 +18,9 @@ enum find_path {
 	FIND_AVX512,
 };
 
-/*
- * @shift: log2 of the set's granule
- * @area: receives the area that contains @addr; may be NULL
- */
-typedef bool gpmm__find_fn(uintptr_t root, unsigned int shift, uint64_t addr,
-			   struct gpmm_area *area);
+/* @shift: log2 of the set's granule */
+typedef struct gpmm_hit gpmm__find_fn(uintptr_t root, unsigned int shift,
+				      uint64_t addr);
 
 /*
  * The way chosen once, as the library is loaded. GPMM_SIMD in the environment
@@ -35,31 +32,24 @@ extern gpmm__find_fn *gpmm__find __attribute__((visibility("hidden")));
 enum find_path gpmm__find_widest(void);
 
 /* A lookup by a path of the caller's choice, which the processor has. */
-bool gpmm__find_by(enum find_path path, uintptr_t root, unsigned int shift,
-		   uint64_t addr, struct gpmm_area *area);
-
-/* What embedders see; @start and @size in bytes. */
-static inline void fill_area(struct gpmm_area *area, uint64_t start,
-			     uint64_t size, uint32_t flags, uint64_t link,
-			     struct gpmm_host *host,
-			     struct gpmm_backend *backend)
-{
-	area->start = start;
-	area->size = size;
-	area->flags = flags;
-	area->reserved = 0;
-	area->backend = backend;
-	area->host = host;
-	area->hva = host ? (void *)(uintptr_t)(link + start) : NULL;
-	area->owner = host ? NULL : (void *)(uintptr_t)link;
-}
+struct gpmm_hit gpmm__find_by(enum find_path path, uintptr_t root,
+			      unsigned int shift, uint64_t addr);
 
 static inline void item_to_area(const struct item *item, unsigned int shift,
 				struct gpmm_area *area)
 {
-	fill_area(area, item->first << shift,
-		  (item->last - item->first + 1) << shift, item->flags,
-		  item->link, item->host, item->backend);
+	uint64_t start = item->first << shift;
+
+	*area = (struct gpmm_area){
+		.start = start,
+		.size = (item->last - item->first + 1) << shift,
+		.flags = item->flags,
+		.backend = item->backend,
+		.host = item->host,
+		.hva = item->host ? (void *)(uintptr_t)(item->link + start) :
+				    NULL,
+		.owner = item->host ? NULL : (void *)(uintptr_t)item->link,
+	};
 }
 
 #endif

@@ -30,10 +30,8 @@ static inline TARGET const void *FIND(narrow_leaf)(const void *node,
 }
 
 /* Rare, and kept out of the way of the narrow one's registers. */
-static TARGET __attribute__((noinline)) bool FIND(wide)(uintptr_t root,
-							unsigned int shift,
-							uint64_t addr,
-							struct gpmm_area *area)
+static TARGET __attribute__((noinline)) struct gpmm_hit
+FIND(wide)(uintptr_t root, unsigned int shift, uint64_t addr)
 {
 	uint64_t granule = addr >> shift;
 	const void *node = root_node(root);
@@ -41,38 +39,37 @@ static TARGET __attribute__((noinline)) bool FIND(wide)(uintptr_t root,
 	unsigned int n;
 
 	if (!node)
-		return false;
+		return nothing;
 	for (unsigned int height = root_height(root); height; height--) {
 		const struct inner_wide *inner = node;
 
 		node_visit();
 		n = COUNT_WIDE(inner->key, inner->len, granule);
 		if (!n)
-			return false;
+			return nothing;
 		node = inner->child[n - 1];
 	}
 	node_visit();
 	leaf = node;
 	n = COUNT_WIDE(leaf->key, leaf->len, granule);
 	if (!n || granule > leaf->record[n - 1].last)
-		return false;
-	if (area)
-		wide_to_area(leaf, n - 1, shift, area);
-	return true;
+		return nothing;
+	return (struct gpmm_hit){ &leaf->record[n - 1].record,
+				  leaf->key[n - 1] << shift };
 }
 
-static TARGET bool FIND(find)(uintptr_t root, unsigned int shift,
-			      uint64_t addr, struct gpmm_area *area)
+static TARGET struct gpmm_hit FIND(find)(uintptr_t root, unsigned int shift,
+					 uint64_t addr)
 {
 	uint64_t granule = addr >> shift;
-	const struct record_narrow *record;
+	const struct gpmm_record *record;
 	const int32_t *key = root_node(root);
 	unsigned int n;
 
 	if (__builtin_expect(!root || root_is_wide(root), 0))
-		return root && FIND(wide)(root, shift, addr, area);
+		return FIND(wide)(root, shift, addr);
 	if (granule > NARROW_LAST)
-		return false;
+		return nothing;
 	if (root & ROOT_FLAT) {
 		node_visit();
 		record = ((const struct leaf_flat *)key)->record;
@@ -81,15 +78,14 @@ static TARGET bool FIND(find)(uintptr_t root, unsigned int shift,
 		key = FIND(narrow_leaf)(key, root_height(root),
 					(int32_t)granule);
 		if (!key)
-			return false;
+			return nothing;
 		record = ((const struct leaf_narrow *)key)->record;
 		n = COUNT16(key, (int32_t)granule);
 	}
 	if (!n || (uint32_t)granule > record[n - 1].last)
-		return false;
-	if (area)
-		narrow_to_area(key[n - 1], &record[n - 1], shift, area);
-	return true;
+		return nothing;
+	return (struct gpmm_hit){ &record[n - 1],
+				  (uint64_t)(key[n - 1] + 1) << shift };
 }
 
 #undef FIND

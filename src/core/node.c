@@ -27,7 +27,7 @@ unsigned int gpmm__node_count(enum node_class class, const void *node,
 }
 
 /* A narrow leaf's keys stand first; its records after all of them. */
-static struct record_narrow *narrow_records(enum node_class class,
+static struct gpmm_record *narrow_records(enum node_class class,
 					    const void *node)
 {
 	if (class == LEAF_FLAT)
@@ -38,7 +38,7 @@ static struct record_narrow *narrow_records(enum node_class class,
 static void get_leaf_narrow(enum node_class class, const void *node,
 			    unsigned int i, struct item *item)
 {
-	const struct record_narrow *record = &narrow_records(class, node)[i];
+	const struct gpmm_record *record = &narrow_records(class, node)[i];
 
 	item->first = (uint64_t)(((const int32_t *)node)[i] + 1);
 	item->last = record->last;
@@ -51,10 +51,10 @@ static void get_leaf_narrow(enum node_class class, const void *node,
 static void get_leaf_wide(const struct leaf_wide *leaf, unsigned int i,
 			  struct item *item)
 {
-	const struct record_wide *record = &leaf->record[i];
+	const struct gpmm_record *record = &leaf->record[i].record;
 
 	item->first = leaf->key[i];
-	item->last = record->last;
+	item->last = leaf->record[i].last;
 	item->link = record->link;
 	item->host = record->host;
 	item->backend = record->backend;
@@ -93,7 +93,7 @@ static void put_leaf_narrow(enum node_class class, void *node, unsigned int i,
 			    const struct item *item)
 {
 	((int32_t *)node)[i] = (int32_t)item->first - 1;
-	narrow_records(class, node)[i] = (struct record_narrow){
+	narrow_records(class, node)[i] = (struct gpmm_record){
 		.last = (uint32_t)item->last,
 		.flags = item->flags,
 		.link = item->link,
@@ -106,12 +106,15 @@ static void put_leaf_wide(struct leaf_wide *leaf, unsigned int i,
 			  const struct item *item)
 {
 	leaf->key[i] = item->first;
-	leaf->record[i] = (struct record_wide){
+	leaf->record[i] = (struct gpmm_wide_record){
+		.record = {
+			.last = UINT32_MAX,
+			.flags = item->flags,
+			.link = item->link,
+			.host = item->host,
+			.backend = item->backend,
+		},
 		.last = item->last,
-		.flags = item->flags,
-		.link = item->link,
-		.host = item->host,
-		.backend = item->backend,
 	};
 }
 
@@ -152,7 +155,7 @@ static void move_leaf_narrow(enum node_class class, int32_t *to,
 			     const int32_t *from, unsigned int start,
 			     unsigned int n)
 {
-	struct record_narrow *record = narrow_records(class, to);
+	struct gpmm_record *record = narrow_records(class, to);
 
 	memmove(&to[at], &from[start], n * sizeof(*to));
 	memmove(&record[at], &narrow_records(from_class, from)[start],

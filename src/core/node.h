@@ -27,8 +27,7 @@
 #include <emmintrin.h>
 #endif
 
-struct gpmm_backend;
-struct gpmm_host;
+#include <gpmm/hit.h>
 
 #define NARROW_LAST	((uint64_t)INT32_MAX)	/* highest granule */
 #define NARROW_FILLER	INT32_MAX
@@ -76,17 +75,9 @@ struct item {
 	};
 };
 
-struct record_narrow {
-	uint32_t last;
-	uint32_t flags;
-	uint64_t link;
-	struct gpmm_host *host;
-	struct gpmm_backend *backend;
-};
-
 struct leaf_narrow {
 	int32_t key[LEAF_CAP];
-	struct record_narrow record[LEAF_CAP];
+	struct gpmm_record record[LEAF_CAP];
 };
 
 struct inner_narrow {
@@ -98,20 +89,12 @@ struct inner_narrow {
 
 struct leaf_flat {
 	int32_t key[FLAT_CAP];
-	struct record_narrow record[FLAT_CAP];
-};
-
-struct record_wide {
-	uint64_t last;
-	uint64_t link;
-	struct gpmm_host *host;
-	struct gpmm_backend *backend;
-	uint32_t flags;
+	struct gpmm_record record[FLAT_CAP];
 };
 
 struct leaf_wide {
 	uint64_t key[LEAF_CAP];
-	struct record_wide record[LEAF_CAP];
+	struct gpmm_wide_record record[LEAF_CAP];
 	uint32_t len;
 };
 

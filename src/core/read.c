@@ -55,21 +55,41 @@ uint64_t gpmm_set_generation(const struct gpmm_set *set)
 /* The reader's half of publish() in txn.c. */
 struct gpmm_view gpmm_set_view_rcu(const struct gpmm_set *set)
 {
-	return (struct gpmm_view){ set, rcu_read(&set->root) };
+	return (struct gpmm_view){ set, rcu_read(&set->face.root) };
 }
 
 /* ------------------------------------------------------------------ find --- */
 
+static inline struct gpmm_hit look(const struct gpmm_set *set, gpmm_gpa_t addr)
+{
+	return gpmm__find(rcu_read(&set->face.root), set->face.shift, addr);
+}
+
+struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set, gpmm_gpa_t addr)
+{
+	return look(set, addr);
+}
+
+/* A hit as the functions below answer with it. @area may be NULL. */
+static inline bool give(const struct gpmm_set *set, struct gpmm_hit hit,
+			struct gpmm_area *area)
+{
+	if (hit.record && area)
+		gpmm_hit_area(set, hit, area);
+	return hit.record;
+}
+
 bool gpmm_view_find(struct gpmm_view view, gpmm_gpa_t addr,
 		    struct gpmm_area *area)
 {
-	return gpmm__find(view.root, view.set->shift, addr, area);
+	return give(view.set, gpmm__find(view.root, view.set->face.shift, addr),
+		    area);
 }
 
 bool gpmm_set_find_rcu(const struct gpmm_set *set, gpmm_gpa_t addr,
 		       struct gpmm_area *area)
 {
-	return gpmm__find(rcu_read(&set->root), set->shift, addr, area);
+	return give(set, look(set, addr), area);
 }
 
 bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
@@ -78,7 +98,7 @@ bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
 	bool found;
 
 	enter(set);
-	found = gpmm__find(rcu_read(&set->root), set->shift, addr, area);
+	found = give(set, look(set, addr), area);
 	leave(set);
 	return found;
 }
@@ -88,7 +108,7 @@ bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
 bool gpmm_view_next(struct gpmm_view view, gpmm_gpa_t addr,
 		    struct gpmm_area *area)
 {
-	unsigned int shift = view.set->shift;
+	unsigned int shift = view.set->face.shift;
 	struct gpmm_iter cursor;
 	struct item item;
 
@@ -158,7 +178,7 @@ static bool is_valid_hole(const struct gpmm_hole *want, struct span *limit)
 int gpmm_view_find_free(struct gpmm_view view, const struct gpmm_hole *want,
 			gpmm_gpa_t *addr)
 {
-	unsigned int shift = view.set->shift;
+	unsigned int shift = view.set->face.shift;
 	struct span limit;
 	struct hole hole;
 	uint64_t granule;
@@ -194,7 +214,7 @@ void gpmm_iter_init(struct gpmm_iter *it, struct gpmm_view view,
 		    gpmm_gpa_t addr)
 {
 	it->set = view.set;
-	gpmm__cursor_seek(it, view.root, addr >> view.set->shift);
+	gpmm__cursor_seek(it, view.root, addr >> view.set->face.shift);
 }
 
 bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area)
@@ -203,7 +223,7 @@ bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area)
 
 	if (!gpmm__cursor_next(it, &item))
 		return false;
-	item_to_area(&item, it->set->shift, area);
+	item_to_area(&item, it->set->face.shift, area);
 	return true;
 }
 

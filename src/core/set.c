@@ -20,10 +20,10 @@ static int take_options(struct gpmm_set *set,
 		granule = (uint64_t)sysconf(_SC_PAGESIZE);
 	if (!is_power_of_two(granule))
 		return -EINVAL;
-	set->shift = (unsigned int)__builtin_ctzll(granule);
+	set->face.shift = (unsigned int)__builtin_ctzll(granule);
 	set->flavor = options->flavor;
 	set->limbo_max = options->limbo_max;
-	set->txn.plan.shift = set->shift;
+	set->txn.plan.shift = set->face.shift;
 	set->txn.plan.merge = !options->no_merge;
 	set->txn.tree.pool = &set->pool;
 	set->txn.set = set;
@@ -87,7 +87,7 @@ void gpmm_set_abandon(struct gpmm_set *set)
 	gpmm__worker_put();
 	if (set->areas)
 		gpmm__rcu_wait(set->flavor);
-	gpmm_view_for_each((struct gpmm_view){ set, set->root },
+	gpmm_view_for_each((struct gpmm_view){ set, set->face.root },
 			   GPMM_RANGE_ALL, put_host, NULL);
 	for (size_t i = 0; i < set->poisoned.len; i++)
 		gpmm_host_put(set->poisoned.v[i].area.host);
@@ -278,7 +278,7 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 	unused = gpmm__node_lists_bytes(&set->pool.free);
 	*stats = (struct gpmm_set_stats){
 		.areas = set->areas,
-		.height = root_node(set->root) ? root_height(set->root) + 1 : 0,
+		.height = root_node(set->face.root) ? root_height(set->face.root) + 1 : 0,
 		.node_bytes = gpmm__pool_node_bytes(&set->pool) - limbo -
 			      unused,
 		.free_bytes = unused,
@@ -296,12 +296,12 @@ int gpmm__set_check(struct gpmm_set *set)
 	size_t items;
 
 	lock_acquire(&set->lock);
-	wrong = gpmm__btree_check(set->root, &items);
+	wrong = gpmm__btree_check(set->face.root, &items);
 	if (!wrong && items != set->areas)
 		wrong = "a count of areas that is not the tree's";
 	if (wrong) {
 		gpmm__log(GPMM_LOG_ERROR, "the tree has %s", wrong);
-		gpmm__btree_dump(set->root);
+		gpmm__btree_dump(set->face.root);
 	}
 	lock_release(&set->lock);
 	return wrong ? -EIO : 0;

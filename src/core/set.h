@@ -6,7 +6,7 @@
  *   set->lock	writers, one at a time: everything but what readers read
  *   set->limbo.reclaiming	whoever waits for a grace period; taken before
  *			set->lock, which is not held over the wait
- * Readers take neither: they read root, once a snapshot, in a read section.
+ * Readers take neither: they read face.root, once a snapshot, in a read section.
  * Published by publish() in txn.c; read by gpmm_set_view_rcu() in read.c.
  */
 #ifndef GPMM_CORE_SET_H
@@ -33,10 +33,9 @@ struct gpmm_txn {
 
 struct gpmm_set {
 	/* What readers read; written by publish() alone. */
-	uintptr_t root __attribute__((aligned(64)));
+	struct gpmm_set_face face __attribute__((aligned(64)));
 	uint64_t generation;
 	size_t areas;
-	unsigned int shift;	/* log2 of the granule */
 	const struct rcu_flavor_struct *flavor;	/* NULL: memb */
 
 	struct lock lock __attribute__((aligned(64)));

@@ -17,7 +17,7 @@
 /* The highest granule of the set's space. */
 static uint64_t top_granule(const struct gpmm_set *set)
 {
-	return UINT64_MAX >> set->shift;
+	return UINT64_MAX >> set->face.shift;
 }
 
 /* From bytes to granules; -EINVAL where the range is off the set's granule,
@@ -25,13 +25,13 @@ static uint64_t top_granule(const struct gpmm_set *set)
 static int to_granules(const struct gpmm_set *set, uint64_t start,
 		       uint64_t size, struct span *span)
 {
-	uint64_t granule = UINT64_C(1) << set->shift;
+	uint64_t granule = UINT64_C(1) << set->face.shift;
 
 	if (!range_to_span(start, size, span) ||
 	    !is_aligned(start | size, granule))
 		return -EINVAL;
-	span->first >>= set->shift;
-	span->last >>= set->shift;
+	span->first >>= set->face.shift;
+	span->last >>= set->face.shift;
 	return 0;
 }
 
@@ -39,8 +39,8 @@ static bool touches_poison(const struct gpmm_set *set, struct span span)
 {
 	for (size_t i = 0; i < set->poisoned.len; i++) {
 		const struct gpmm_area *area = &set->poisoned.v[i].area;
-		struct span poison = { area->start >> set->shift,
-				       gpmm_area_last(area) >> set->shift };
+		struct span poison = { area->start >> set->face.shift,
+				       gpmm_area_last(area) >> set->face.shift };
 
 		if (span_overlaps(poison, span))
 			return true;
@@ -217,9 +217,9 @@ int gpmm_txn_protect(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size,
 int gpmm_txn_split(struct gpmm_txn *txn, gpmm_gpa_t at)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
-	uint64_t granule = at >> txn->set->shift;
+	uint64_t granule = at >> txn->set->face.shift;
 
-	if (!is_aligned(at, UINT64_C(1) << txn->set->shift))
+	if (!is_aligned(at, UINT64_C(1) << txn->set->face.shift))
 		return -EINVAL;
 	if (touches_poison(txn->set, (struct span){ granule, granule }))
 		return -EIO;
@@ -292,9 +292,9 @@ int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
 
 	if (ret)
 		return ret;
-	txn->tree.root = set->root;
+	txn->tree.root = set->face.root;
 	txn->tree.stamp = ++set->stamp;
-	txn->plan.root = set->root;
+	txn->plan.root = set->face.root;
 	txn->areas = set->areas;
 	*txn_out = txn;
 	return 0;
@@ -355,7 +355,7 @@ static void publish(struct gpmm_txn *txn)
 {
 	struct gpmm_set *set = txn->set;
 
-	rcu_publish(&set->root, root_node(txn->tree.root) ?
+	rcu_publish(&set->face.root, root_node(txn->tree.root) ?
 		    txn->tree.root : 0);
 	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
 	__atomic_store_n(&set->generation, set->generation + 1,
@@ -428,7 +428,7 @@ static void finish(struct gpmm_set *set)
 
 static bool is_idle(const struct gpmm_txn *txn)
 {
-	return txn->tree.root == txn->set->root && !txn->plan.edits.len;
+	return txn->tree.root == txn->set->face.root && !txn->plan.edits.len;
 }
 
 int gpmm_txn_commit(struct gpmm_txn *txn)

@@ -41,17 +41,38 @@ static inline void section_leave(const struct gpmm_set *set)
 	rcu_leave();
 }
 
+static inline struct gpmm_hit find_hit(const struct gpmm_set *set,
+				       gpmm_gpa_t gpa)
+{
+	return gpmm__find(rcu_read(&set->face.root), set->face.shift, gpa);
+}
+
+static inline bool allows(struct gpmm_hit hit, uint32_t access)
+{
+	return (gpmm_hit_flags(hit) & (access | GPMM_PRIVATE)) == access;
+}
+
 /* The area with host memory around @gpa, if its flags allow @access. */
+static inline int find_allowed(const struct gpmm_set *set, gpmm_gpa_t gpa,
+			       uint32_t access, struct gpmm_hit *hit)
+{
+	*hit = find_hit(set, gpa);
+	if (!hit->record)
+		return -ENXIO;
+	if (!gpmm_hit_host(*hit))
+		return -ENODEV;
+	return allows(*hit, access) ? 0 : -EACCES;
+}
+
 static inline int find_memory(const struct gpmm_set *set, gpmm_gpa_t gpa,
 			      uint32_t access, struct gpmm_area *area)
 {
-	if (!gpmm__find(rcu_read(&set->root), set->shift, gpa, area))
-		return -ENXIO;
-	if (!area->host)
-		return -ENODEV;
-	if ((area->flags & (access | GPMM_PRIVATE)) != access)
-		return -EACCES;
-	return 0;
+	struct gpmm_hit hit;
+	int ret = find_allowed(set, gpa, access, &hit);
+
+	if (!ret)
+		gpmm_hit_area(set, hit, area);
+	return ret;
 }
 
 /*
@@ -62,32 +83,28 @@ static inline int find_memory(const struct gpmm_set *set, gpmm_gpa_t gpa,
 static inline char *find_whole(const struct gpmm_set *set, gpmm_gpa_t gpa,
 			       uint64_t size, uint32_t access)
 {
-	struct gpmm_area area;
-	uint64_t offset;
+	struct gpmm_hit hit = find_hit(set, gpa);
 
-	if (!gpmm__find(rcu_read(&set->root), set->shift, gpa, &area) ||
-	    !area.host ||
-	    (area.flags & (access | GPMM_PRIVATE)) != access)
+	if (!hit.record || !gpmm_hit_host(hit) || !allows(hit, access))
 		return NULL;
-	offset = gpa - area.start;
 	/* True for a size of 0. */
-	if (size - 1 >= area.size - offset ||
+	if (size - 1 >= gpmm_hit_bytes(set, hit, gpa) ||
 	    __builtin_expect(size > SECTION_BYTES, 0))
 		return NULL;
-	return (char *)area.hva + offset;
+	return gpmm_hit_hva(hit, gpa);
 }
 
 static inline int find_run(const struct gpmm_set *set, gpmm_gpa_t gpa,
 			   uint32_t access, struct gpmm_run *run)
 {
-	struct gpmm_area area;
-	int ret = find_memory(set, gpa, access, &area);
+	struct gpmm_hit hit;
+	int ret = find_allowed(set, gpa, access, &hit);
 
 	if (ret)
 		return ret;
-	run->hva = (char *)area.hva + (gpa - area.start);
-	run->size = area.size - (gpa - area.start);
-	run->flags = area.flags;
+	run->hva = gpmm_hit_hva(hit, gpa);
+	run->size = gpmm_hit_bytes(set, hit, gpa);
+	run->flags = gpmm_hit_flags(hit);
 	return 0;
 }
 

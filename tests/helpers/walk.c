@@ -442,13 +442,18 @@ static bool paths_agree(struct gpmm_view view, gpmm_gpa_t addr, bool found,
 			const struct gpmm_area *area)
 {
 	struct gpmm_area other;
+	struct gpmm_hit hit;
 	unsigned int path;
 
 	for (path = 0; path <= gpmm__find_widest(); path++) {
-		if (gpmm__find_by(path, view.root, view.set->shift, addr,
-				  &other) != found)
+		hit = gpmm__find_by(path, view.root, view.set->face.shift,
+				    addr);
+		if (!hit.record != !found)
 			return false;
-		if (found && !area_equal(&other, area))
+		if (!found)
+			continue;
+		gpmm_hit_area(view.set, hit, &other);
+		if (!area_equal(&other, area))
 			return false;
 	}
 	return true;
