@@ -17,13 +17,13 @@
 #define CLOSED UINT64_C(0x40300000)
 #define WINDOW UINT64_C(0x40400000)
 #define NOTHING UINT64_C(0x40500000)
+#define HOLE UINT64_C(0x40600000)
 
 /* A device: one register that reads as its offset. */
 struct device {
-	struct gpmm_kvm_window window;
 	uint64_t offset;
 	uint64_t written;
-	unsigned int size;
+	unsigned int width;
 	unsigned int reads;
 };
 
@@ -31,42 +31,57 @@ static struct kvm_guest guest;
 static struct gpmm_backend *be;
 static struct gpmm_set *set;
 static struct gpmm_host *host;
+static struct gpmm_host *rom_device;
+static struct gpmm_mmio *mmio;
 static struct device device;
 
-static void device_access(struct gpmm_kvm_window *window, uint64_t offset,
-			  void *data, unsigned int size, bool write)
+static int device_read(void *arg, uint64_t offset, unsigned int width,
+		       uint64_t *value)
 {
-	struct device *at = (struct device *)window;
+	struct device *at = arg;
 
 	at->offset = offset;
-	at->size = size;
-	if (write) {
-		memcpy(&at->written, data, size);
-	} else {
-		at->reads++;
-		memcpy(data, &offset, size);
-	}
+	at->width = width;
+	at->reads++;
+	*value = offset;
+	return 0;
 }
 
-static void map(uint64_t start, uint32_t flags, bool has_memory)
+static int device_write(void *arg, uint64_t offset, unsigned int width,
+			uint64_t value)
 {
-	struct gpmm_area area = {
-		.start = start, .size = PAGE, .flags = flags,
-	};
+	struct device *at = arg;
 
-	if (has_memory) {
-		area.host = host;
-		area.hva = gpmm_host_addr(host);
-	} else {
-		area.owner = &device;
-	}
+	at->offset = offset;
+	at->width = width;
+	at->written = value;
+	return 0;
+}
+
+static void map_area(struct gpmm_area area)
+{
 	CU_ASSERT_EQUAL_FATAL(gpmm_set_map(set, &area, 0), 0);
+}
+
+static void map(uint64_t start, uint32_t flags, struct gpmm_host *memory,
+		uint64_t pages)
+{
+	map_area((struct gpmm_area){
+		.start = start,
+		.size = pages * PAGE,
+		.flags = flags,
+		.host = memory,
+		.hva = gpmm_host_addr(memory),
+	});
 }
 
 static void setup(void)
 {
+	static const struct gpmm_mmio_ops ops = {
+		.read = device_read, .write = device_write,
+	};
 	const struct gpmm_host_options memory = {
-		.kind = GPMM_HOST_ANON, .size = PAGE,
+		.kind = GPMM_HOST_ANON, .size = 4 * PAGE,
 	};
 	const struct gpmm_kvm_options options = { .first_slot = 1 };
 	struct gpmm_set_options set_options = { 0 };
@@ -74,23 +89,30 @@ static void setup(void)
 
 	if (problem)
 		CU_FAIL_FATAL(problem);
-	device = (struct device){ .window = { device_access } };
+	device = (struct device){ 0 };
 	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_create(guest.vm_fd, &options, &be), 0);
 	set_options.backend = be;
 	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&set_options, &set), 0);
 	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&memory, &host), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&memory, &rom_device), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_mmio_create(&ops, &device, WINDOW, NULL,
+					       &mmio), 0);
 	gpmm_thread_register();
-	map(RAM, GPMM_RW, true);
-	map(ROM, GPMM_READ, true);
-	map(ROM_DEVICE, GPMM_READ | GPMM_MMIO, true);
-	map(CLOSED, 0, true);
-	map(WINDOW, GPMM_RW | GPMM_MMIO, false);
+	map(RAM, GPMM_RW, host, 1);
+	map(ROM, GPMM_READ, host, 1);
+	map(ROM_DEVICE, GPMM_READ | GPMM_MMIO, rom_device, 4);
+	map(CLOSED, 0, host, 1);
+	map_area(gpmm_mmio_area(mmio, PAGE));
+	map_area((struct gpmm_area){ .start = HOLE, .size = PAGE });
 }
 
 static void teardown(void)
 {
+	CU_ASSERT_EQUAL(gpmm_set_clear(set), 0);
+	CU_ASSERT_EQUAL(gpmm_mmio_retire(set, mmio), 0);
 	gpmm_thread_unregister();
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	gpmm_host_put(rom_device);
 	gpmm_host_put(host);
 	gpmm_kvm_destroy(be);
 	kvm_guest_fini(&guest);
@@ -127,6 +149,32 @@ static enum gpmm_kvm_verdict on_read(uint64_t gpa)
 	return judge(&access, &area);
 }
 
+/* What an embedder does about an exit. */
+static int answer(const struct gpmm_kvm_access *access)
+{
+	const struct gpmm_guest context = { .set = set };
+
+	return access->write ?
+		       gpmm_io_write(&context, access->gpa, access->data,
+				     access->size, NULL) :
+		       gpmm_io_read(&context, access->gpa, access->data,
+				    access->size, NULL);
+}
+
+/* Where in the ROM device the guest's write at @gpa is meant to go. */
+static uint64_t rom_device_offset(uint64_t gpa)
+{
+	struct gpmm_kvm_access access;
+	struct gpmm_area area;
+
+	CU_ASSERT_EQUAL(kvm_guest_store(&guest, gpa, 9).exit,
+			KVM_GUEST_MMIO_WRITE);
+	CU_ASSERT_EQUAL(judge(&access, &area), GPMM_KVM_MMIO);
+	CU_ASSERT_PTR_EQUAL(area.host, rom_device);
+	return (char *)area.hva - (char *)gpmm_host_addr(area.host) +
+	       (access.gpa - area.start);
+}
+
 static void test_each_kind_of_area_has_its_verdict(void)
 {
 	setup();
@@ -151,11 +199,55 @@ static void test_memory_that_is_there_by_now_is_ram(void)
 	CU_ASSERT_EQUAL(gpmm_set_unmap(set, RAM, PAGE), 0);
 	CU_ASSERT_EQUAL(kvm_guest_store(&guest, RAM, 5).exit,
 			KVM_GUEST_MMIO_WRITE);
-	map(RAM, GPMM_RW, true);
+	map(RAM, GPMM_RW, host, 1);
 	CU_ASSERT_EQUAL(judge(&access, &area), GPMM_KVM_RAM);
 	CU_ASSERT_EQUAL(access.gpa, RAM);
 	CU_ASSERT_EQUAL(access.size, 8);
 	CU_ASSERT_EQUAL(*(uint64_t *)access.data, 5);
+	CU_ASSERT_EQUAL(answer(&access), 0);
+	CU_ASSERT_EQUAL(*(uint64_t *)gpmm_host_addr(host), 5);
+	teardown();
+}
+
+/* Its memory says whose it is and where in it, wherever it lies by now. */
+static void test_rom_devices_are_told_apart_by_their_memory(void)
+{
+	struct gpmm_kvm_access access;
+	struct gpmm_area area = {
+		.start = NOTHING, .size = 3 * PAGE,
+		.flags = GPMM_READ | GPMM_MMIO,
+	};
+
+	setup();
+	CU_ASSERT_EQUAL(rom_device_offset(ROM_DEVICE + 8), 8);
+	/* Cut, and moved without its first page. */
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, ROM_DEVICE + PAGE, PAGE), 0);
+	CU_ASSERT_EQUAL(rom_device_offset(ROM_DEVICE + 2 * PAGE + 16),
+			2 * PAGE + 16);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, ROM_DEVICE, 4 * PAGE), 0);
+	area.host = rom_device;
+	area.hva = (char *)gpmm_host_addr(rom_device) + PAGE;
+	map_area(area);
+	CU_ASSERT_EQUAL(rom_device_offset(NOTHING + 24), PAGE + 24);
+	/* Nobody writes it behind the device's back. */
+	CU_ASSERT_EQUAL(judge(&access, &area), GPMM_KVM_MMIO);
+	CU_ASSERT_EQUAL(answer(&access), -EACCES);
+	/* What it reads as is its memory: no exit. */
+	*(uint64_t *)((char *)gpmm_host_addr(rom_device) + PAGE + 24) = 77;
+	CU_ASSERT_EQUAL(kvm_guest_load(&guest, NOTHING + 24).value, 77);
+	teardown();
+}
+
+static void test_a_reserved_hole_is_a_device_of_nobody(void)
+{
+	struct gpmm_kvm_access access;
+	struct gpmm_area area;
+
+	setup();
+	kvm_guest_store(&guest, HOLE, 1);
+	CU_ASSERT_EQUAL(judge(&access, &area), GPMM_KVM_MMIO);
+	CU_ASSERT_PTR_NULL(area.owner);
+	CU_ASSERT_EQUAL(answer(&access), -ENODEV);
 	teardown();
 }
 
@@ -168,34 +260,21 @@ static void test_owners_get_their_accesses(void)
 	setup();
 	kvm_guest_store(&guest, WINDOW + 16, 99);
 	CU_ASSERT_EQUAL(judge(&access, &area), GPMM_KVM_MMIO);
-	CU_ASSERT_EQUAL(gpmm_kvm_dispatch(&access, &area), 0);
+	CU_ASSERT_PTR_EQUAL(area.owner, mmio);
+	CU_ASSERT_EQUAL(answer(&access), 0);
 	CU_ASSERT_EQUAL(device.offset, 16);
-	CU_ASSERT_EQUAL(device.size, 8);
+	CU_ASSERT_EQUAL(device.width, 8);
 	CU_ASSERT_EQUAL(device.written, 99);
 	/* The store's routine goes on and reads the word back. */
 	result = kvm_guest_run(&guest.vcpus[0]);
 	CU_ASSERT_EQUAL(result.exit, KVM_GUEST_MMIO_READ);
 	CU_ASSERT_EQUAL(judge(&access, &area), GPMM_KVM_MMIO);
-	CU_ASSERT_EQUAL(gpmm_kvm_dispatch(&access, &area), 0);
+	CU_ASSERT_EQUAL(answer(&access), 0);
 	result = kvm_guest_run(&guest.vcpus[0]);
 	CU_ASSERT_EQUAL(result.exit, KVM_GUEST_DONE);
 	CU_ASSERT_EQUAL(result.value, 16);
 	CU_ASSERT_EQUAL(device.reads, 1);
 	teardown();
-}
-
-static void test_what_is_no_access_of_the_area_is_not_dispatched(void)
-{
-	struct gpmm_area area = { .start = WINDOW, .size = PAGE };
-	struct gpmm_kvm_access access = { .gpa = WINDOW, .size = 4 };
-
-	CU_ASSERT_EQUAL(gpmm_kvm_dispatch(&access, &area), -ENOENT);
-	area.owner = &device;
-	access.gpa = WINDOW + PAGE;
-	CU_ASSERT_EQUAL(gpmm_kvm_dispatch(&access, &area), -EINVAL);
-	access.gpa = WINDOW;
-	access.fault = true;
-	CU_ASSERT_EQUAL(gpmm_kvm_dispatch(&access, &area), -EINVAL);
 }
 
 static void test_memory_faults_are_decoded(void)
@@ -244,6 +323,7 @@ SUITE_IF(missing(), "kvm exit",
 	TEST(test_each_kind_of_area_has_its_verdict),
 	TEST(test_memory_that_is_there_by_now_is_ram),
 	TEST(test_owners_get_their_accesses),
-	TEST(test_what_is_no_access_of_the_area_is_not_dispatched),
+	TEST(test_rom_devices_are_told_apart_by_their_memory),
+	TEST(test_a_reserved_hole_is_a_device_of_nobody),
 	TEST(test_memory_faults_are_decoded),
 	TEST(test_other_exits_are_about_no_address))

@@ -162,30 +162,53 @@ static void write_register(struct device *device, uint64_t offset,
 	}
 }
 
-/* The guest's registers are little-endian. */
-static void access(struct gpmm_kvm_window *window, uint64_t offset, void *data,
-		   unsigned int size, bool write)
+static void say_access(const struct device *device, const char *what,
+		       uint64_t offset, uint64_t value)
 {
-	struct device *device = (struct device *)window;
-	uint64_t value = 0;
-
-	if (write) {
-		memcpy(&value, data, size);
-	} else {
-		value = read_register(device, offset);
-		memcpy(data, &value, size);
-	}
 	if (device->machine->options->verbose)
-		say("%s device register %#jx: %#jx", write ? "write" : "read",
-		    (uintmax_t)offset, (uintmax_t)value);
-	if (write)
-		write_register(device, offset, value);
+		say("%s device register %#jx: %#jx", what, (uintmax_t)offset,
+		    (uintmax_t)value);
+}
+
+static int on_read(void *arg, uint64_t offset, unsigned int width,
+		   uint64_t *value)
+{
+	(void)width;
+	*value = read_register(arg, offset);
+	say_access(arg, "read", offset, *value);
+	return 0;
+}
+
+static int on_write(void *arg, uint64_t offset, unsigned int width,
+		    uint64_t value)
+{
+	(void)width;
+	say_access(arg, "write", offset, value);
+	write_register(arg, offset, value);
+	return 0;
 }
 
 void device_init(struct device *device, struct machine *machine)
 {
-	*device = (struct device){
-		.window.access = access,
-		.machine = machine,
+	static const struct gpmm_mmio_ops ops = {
+		.read = on_read,
+		.write = on_write,
 	};
+	int ret;
+
+	*device = (struct device){ .machine = machine };
+	ret = gpmm_mmio_create(&ops, device, DEVICE_BASE, NULL, &device->mmio);
+	if (ret)
+		cannot(-ret, "no window for the device");
+}
+
+void device_fini(struct device *device)
+{
+	struct gpmm_set *set = device->machine->set;
+	int ret = gpmm_set_unmap(set, DEVICE_BASE, DEVICE_SIZE);
+
+	if (!ret)
+		ret = gpmm_mmio_retire(set, device->mmio);
+	if (ret)
+		cannot(-ret, "the device cannot be removed");
 }

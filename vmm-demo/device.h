@@ -6,7 +6,7 @@
 #include "churn.h"
 
 struct device {
-	struct gpmm_kvm_window window;	/* first: the area's owner */
+	struct gpmm_mmio *mmio;	/* the window that its registers are in */
 	struct machine *machine;
 	struct dimm dimm;
 	struct churn churn;
@@ -17,6 +17,9 @@ struct device {
 };
 
 void device_init(struct device *device, struct machine *machine);
+
+/* Take it out of the machine, whose set is still there. */
+void device_fini(struct device *device);
 
 /* Wait for what it still does. */
 void device_stop(struct device *device);

@@ -102,17 +102,15 @@ static void map_memory(struct machine *machine, gpmm_gpa_t start,
 	gpmm_host_put(host);
 }
 
-/* A range without memory: KVM hears nothing of it, so accesses exit. */
-static void map_window(struct machine *machine, gpmm_gpa_t start,
-		       uint64_t size, uint32_t flags, void *owner,
-		       const char *what)
+/* A range that is kept free of memory: every access exits, to nobody. */
+static void map_hole(struct machine *machine, gpmm_gpa_t start, uint64_t size,
+		     const char *what)
 {
 	struct gpmm_area area = {
 		.start = start,
 		.size = size,
-		.flags = flags,
+		.flags = KIND(KIND_RESERVED),
 		.backend = gpmm_backend_none(),
-		.owner = owner,
 	};
 
 	map(machine, &area, what);
@@ -139,19 +137,24 @@ static void map_rom(struct machine *machine)
 		   GPMM_READ | GPMM_EXEC | KIND(KIND_ROM), "the ROM");
 }
 
-static void map_windows(struct machine *machine, struct device *device)
+static void map_device(struct machine *machine, struct gpmm_mmio *mmio)
 {
-	map_window(machine, DEVICE_BASE, DEVICE_SIZE,
-		   GPMM_RW | GPMM_MMIO | KIND(KIND_DEVICE), device,
-		   "the device");
-	map_window(machine, KVM_PAGES_BASE, KVM_PAGES_SIZE,
-		   KIND(KIND_RESERVED), NULL, "what KVM may need for itself");
-	map_window(machine, machine->reserved, RESERVED_SIZE,
-		   KIND(KIND_RESERVED), NULL, "the reserved hole");
+	struct gpmm_area area = gpmm_mmio_area(mmio, DEVICE_SIZE);
+
+	area.flags |= GPMM_RW | KIND(KIND_DEVICE);
+	map(machine, &area, "the device");
+}
+
+static void map_holes(struct machine *machine)
+{
+	map_hole(machine, KVM_PAGES_BASE, KVM_PAGES_SIZE,
+		 "what KVM may need for itself");
+	map_hole(machine, machine->reserved, RESERVED_SIZE,
+		 "the reserved hole");
 }
 
 void machine_create(struct machine *machine, const struct options *options,
-		    struct device *device)
+		    struct gpmm_mmio *device)
 {
 	uint64_t end;
 
@@ -163,7 +166,8 @@ void machine_create(struct machine *machine, const struct options *options,
 	create_set(machine);
 	map_ram(machine);
 	map_rom(machine);
-	map_windows(machine, device);
+	map_device(machine, device);
+	map_holes(machine);
 	paging_write(machine->low, machine->top);
 }
 

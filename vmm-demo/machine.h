@@ -32,14 +32,12 @@ struct machine {
 	gpmm_gpa_t top;			/* the guest's page tables end here */
 };
 
-struct device;
-
 /*
  * Make the machine and all of its memory, with @device behind the window at
  * DEVICE_BASE; ends the process where it cannot.
  */
 void machine_create(struct machine *machine, const struct options *options,
-		    struct device *device);
+		    struct gpmm_mmio *device);
 void machine_destroy(struct machine *machine);
 
 #endif

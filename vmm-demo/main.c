@@ -53,7 +53,7 @@ static bool demonstrate(const struct options *options)
 	bool pass;
 
 	device_init(&device, &machine);
-	machine_create(&machine, options, &device);
+	machine_create(&machine, options, device.mmio);
 	say("gpmm %s on %s: a machine with %s of RAM at 0 and %s at %#" PRIx64,
 	    gpmm_version(), options->kvm_path, pretty(options->low_size),
 	    pretty(options->high_size), (uint64_t)HIGH_BASE);
@@ -68,6 +68,7 @@ static bool demonstrate(const struct options *options)
 	       " snapshots of the map: %" PRIu64 " not whole\n\n",
 	       observer.snapshots, observer.torn);
 	pass = report_verdict(outcome, &accesses, &device, &observer);
+	device_fini(&device);
 	machine_destroy(&machine);
 	return pass;
 }

@@ -307,22 +307,30 @@ int gpmm_kvm_decode(struct kvm_run *run, int ret,
 		    struct gpmm_kvm_access *access);
 
 enum gpmm_kvm_verdict {
-	/* No area, or one without any right: the guest is lost, or probes. */
+	/*
+	 * No area, or memory without any right: the guest is lost, or probes.
+	 * (A hole kept reserved is an area without memory, and so judged
+	 * GPMM_KVM_MMIO: its owner is NULL.)
+	 */
 	GPMM_KVM_NOTHING,
 	/*
 	 * Memory that the access is allowed to: KVM found a hole that was, or
 	 * could not reach the host's page. After a fault call KVM_RUN again
 	 * (once its cause is gone: is_private says which kind the guest wants);
-	 * an MMIO exit KVM has half emulated: do the access to the area's
-	 * memory through @data, then call KVM_RUN again.
+	 * an MMIO exit KVM has half emulated: do the access, then call KVM_RUN
+	 * again.
 	 */
 	GPMM_KVM_RAM,
 	/* A write to read-only memory: drop it, or let the guest know. */
 	GPMM_KVM_ROM,
 	/*
-	 * A device: an area without memory, whose owner is in the area, or a
-	 * write to a ROM device, read-only memory with GPMM_MMIO, which its
-	 * area's host memory tells apart.
+	 * A device. An area without memory has its owner in area->owner. A
+	 * write to a ROM device, read-only memory with GPMM_MMIO, has it in
+	 * area->host: that is the device's own memory, told apart by
+	 * gpmm_host_addr(), and the offset in it, which stays the same however
+	 * the area is moved or cut, is
+	 *	(char *)area->hva - (char *)gpmm_host_addr(area->host) +
+	 *	(access->gpa - area->start)
 	 */
 	GPMM_KVM_MMIO,
 };
@@ -332,36 +340,14 @@ enum gpmm_kvm_verdict {
  * @area: what the set has at access->gpa now (gpmm_set_find()); NULL: nothing
  *
  * Before an MMIO exit is given to a device the set must be asked: exits of
- * KVM_EXIT_MMIO also come for RAM.
+ * KVM_EXIT_MMIO also come for RAM. gpmm_io_read() and gpmm_io_write() (mmio.h)
+ * of access->gpa, access->data and access->size do both, the access to memory
+ * and the call of a window's owner, also where it goes on into another area.
  *
  * Context: any.
  */
 enum gpmm_kvm_verdict gpmm_kvm_judge(const struct gpmm_kvm_access *access,
 				     const struct gpmm_area *area);
-
-/*
- * What the owner of an area may begin with, so that gpmm_kvm_dispatch() finds
- * its callback. (mmio.h's windows do more; gpmm_io_read() and gpmm_io_write()
- * reach those.)
- */
-struct gpmm_kvm_window {
-	/*
-	 * @offset: from the area's start, bytes
-	 * @data: @size bytes, little-endian: to be filled, or written
-	 */
-	void (*access)(struct gpmm_kvm_window *window, uint64_t offset,
-		       void *data, unsigned int size, bool write);
-};
-
-/*
- * gpmm_kvm_dispatch - give an MMIO access to its area's owner
- * @area: without memory; its owner is a struct gpmm_kvm_window
- *
- * Context: any, as the callback wants. Return: 0; -ENOENT without an owner;
- * -EINVAL where it is no MMIO access of this area.
- */
-int gpmm_kvm_dispatch(const struct gpmm_kvm_access *access,
-		      const struct gpmm_area *area);
 
 /* ------------------------------------------------------------- figures --- */
 

@@ -55,18 +55,3 @@ enum gpmm_kvm_verdict gpmm_kvm_judge(const struct gpmm_kvm_access *access,
 		return GPMM_KVM_RAM;
 	return area->flags & GPMM_MMIO ? GPMM_KVM_MMIO : GPMM_KVM_ROM;
 }
-
-int gpmm_kvm_dispatch(const struct gpmm_kvm_access *access,
-		      const struct gpmm_area *area)
-{
-	struct gpmm_kvm_window *window = area->owner;
-
-	if (access->fault || area->hva ||
-	    !gpmm_area_contains(area, access->gpa))
-		return -EINVAL;
-	if (!window)
-		return -ENOENT;
-	window->access(window, access->gpa - area->start, access->data,
-		       access->size, access->write);
-	return 0;
-}

@@ -82,19 +82,22 @@ static bool undo(struct slots *slots, size_t count)
 int gpmm__slots_apply(struct slots *slots)
 {
 	struct change_array *changes = &slots->changes;
+	size_t done = 0;
 	bool whole;
-	size_t i;
-	int ret;
+	int ret = 0;
 
-	for (i = 0; i < changes->count; i++) {
-		ret = set_region(slots, changes->at[i].id, &changes->at[i].to);
+	while (done < changes->count) {
+		const struct slot_change *change = &changes->at[done];
+
+		ret = set_region(slots, change->id, &change->to);
 		if (ret)
 			break;
+		done++;
 	}
-	if (i == changes->count)
+	if (!ret)
 		return 0;
 	gpmm__slots_unplan(slots);
-	whole = undo(slots, i);
+	whole = undo(slots, done);
 	changes->count = 0;
 	return whole ? ret : -EIO;
 }
