@@ -432,7 +432,7 @@ int main(int argc, char **argv)
 	bench_pin(0);
 	gpmm_thread_register();
 	if (gpmm_fault_install())
-		fprintf(stderr, "without fault recovery\n");
+		bench_die("no fault recovery");
 	for (size_t i = 0; i < 2; i++) {
 		size_t n = counts[i];
 

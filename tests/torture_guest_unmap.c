@@ -536,11 +536,7 @@ int main(void)
 	pthread_t devices[DEVICES];
 
 	seed = env_seed();
-	if (gpmm_fault_install()) {
-		printf("no fault recovery on this processor\n");
-		return 77;
-	}
-	if (gpmm_set_create(NULL, &set))
+	if (gpmm_fault_install() || gpmm_set_create(NULL, &set))
 		return 1;
 	for (uintptr_t i = 0; i < DEVICES; i++)
 		pthread_create(&devices[i], NULL, be_device, (void *)i);

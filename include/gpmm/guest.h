@@ -73,7 +73,7 @@ struct gpmm_guest {
  * caller's is -EFAULT too.
  *
  * Context: any; once for each gpmm_fault_remove().
- * Return: 0; -EOPNOTSUPP on processors other than x86-64.
+ * Return: 0, or what the system said.
  */
 int gpmm_fault_install(void);
 
@@ -92,7 +92,9 @@ void gpmm_fault_remove(void);
  * @signal, @info, @context: as the handler (SA_SIGINFO) was given them
  *
  * Context: a handler of SIGBUS or SIGSEGV. Async-signal-safe.
- * Return: true where the handler shall return at once.
+ * Return: true where the handler shall return at once. On processors other
+ * than x86-64, 64-bit Arm and RISC-V it does not return then: the handler is
+ * left, the signal mask as it was before.
  */
 bool gpmm_fault_recover(int signal, const void *info, void *context);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Faults under guest accesses: the handlers and the table behind them. */
+/* Faults under guest accesses: the handlers, and the way back. */
 #include "config.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "guest/fault.h"
 
-#ifdef FAULT_RECOVERY
+#ifdef FAULT_TABLE
 
 /* Each relative to itself: the library may be loaded anywhere. */
 struct fault_entry {
@@ -27,19 +27,6 @@ extern const struct fault_entry __start_gpmm_faults[]
 	__attribute__((visibility("hidden")));
 extern const struct fault_entry __stop_gpmm_faults[]
 	__attribute__((visibility("hidden")));
-
-static const int signals[] = { SIGBUS, SIGSEGV };
-
-static struct {
-	pthread_mutex_t lock;
-	unsigned int users;
-	/*
-	 * Ours is in the chain of handlers: it stays where another was put
-	 * over it, and to go in again would make the chain a ring.
-	 */
-	bool installed[2];
-	struct sigaction earlier[2];	/* constant while it is */
-} faults = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static uintptr_t target(const int32_t *relative)
 {
@@ -57,6 +44,88 @@ static uintptr_t resume_at(uintptr_t pc)
 	return 0;
 }
 
+static inline uintptr_t get_pc(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+	return uc->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+	return uc->uc_mcontext.pc;
+#else
+	return uc->uc_mcontext.__gregs[REG_PC];
+#endif
+}
+
+static inline void set_pc(ucontext_t *uc, uintptr_t pc)
+{
+#if defined(__x86_64__)
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)pc;
+#elif defined(__aarch64__)
+	uc->uc_mcontext.pc = pc;
+#else
+	uc->uc_mcontext.__gregs[REG_PC] = pc;
+#endif
+}
+
+/* Return: false where the fault is none of ours. */
+static bool resume(const siginfo_t *info, ucontext_t *uc)
+{
+	uintptr_t to = resume_at(get_pc(uc));
+
+	(void)info;
+	if (to)
+		set_pc(uc, to);
+	return to != 0;
+}
+
+#else
+
+/* By pages: not every processor tells the byte. */
+static bool is_in(const struct fault_span *span, const void *addr)
+{
+	uintptr_t page = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+	uintptr_t first = (uintptr_t)span->start & page;
+	uintptr_t last = ((uintptr_t)span->start + span->size - 1) | ~page;
+
+	return span->size && (uintptr_t)addr - first <= last - first;
+}
+
+/* What the hardware lost may be told by its first byte, of a huge page. */
+static bool is_of(const struct fault_record *record, const siginfo_t *info)
+{
+	return (info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AR) ||
+	       is_in(&record->spans[0], info->si_addr) ||
+	       is_in(&record->spans[1], info->si_addr);
+}
+
+/*
+ * Does not return where the fault is ours: the access does. Signals are let
+ * through again as they were before the handler.
+ */
+static bool resume(const siginfo_t *info, const ucontext_t *uc)
+{
+	struct fault_record *record = gpmm__fault_record;
+
+	if (!record || !is_of(record, info))
+		return false;
+	pthread_sigmask(SIG_SETMASK, &uc->uc_sigmask, NULL);
+	_longjmp(record->resume, 1);
+}
+
+#endif
+
+static const int signals[] = { SIGBUS, SIGSEGV };
+
+static struct {
+	pthread_mutex_t lock;
+	unsigned int users;
+	/*
+	 * Ours is in the chain of handlers: it stays where another was put
+	 * over it, and to go in again would make the chain a ring.
+	 */
+	bool installed[2];
+	struct sigaction earlier[2];	/* constant while it is */
+} faults = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
 /*
  * Raised by the very instruction? A signal that somebody sent, or the notice
  * of a bad page that nobody has touched, may come at any instruction.
@@ -71,15 +140,7 @@ static bool is_synchronous(int signal, const siginfo_t *info)
 
 bool gpmm_fault_recover(int signal, const void *info, void *context)
 {
-	ucontext_t *uc = context;
-	uintptr_t to;
-
-	if (!is_synchronous(signal, info))
-		return false;
-	to = resume_at(uc->uc_mcontext.gregs[REG_RIP]);
-	if (to)
-		uc->uc_mcontext.gregs[REG_RIP] = to;
-	return to != 0;
+	return is_synchronous(signal, info) && resume(info, context);
 }
 
 /*
@@ -184,24 +245,3 @@ void gpmm_fault_remove(void)
 			uninstall(i);
 	pthread_mutex_unlock(&faults.lock);
 }
-
-#else
-
-bool gpmm_fault_recover(int signal, const void *info, void *context)
-{
-	(void)signal;
-	(void)info;
-	(void)context;
-	return false;
-}
-
-int gpmm_fault_install(void)
-{
-	return -EOPNOTSUPP;
-}
-
-void gpmm_fault_remove(void)
-{
-}
-
-#endif
