@@ -67,6 +67,9 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 /* Give the item at the position and step past it; false at the end. */
 bool gpmm__cursor_next(struct gpmm_iter *cursor, struct item *item);
 
+/* Where the item at the position starts, without moving; false at the end. */
+bool gpmm__cursor_first(const struct gpmm_iter *cursor, uint64_t *first);
+
 /* Give the item before the position, without moving; false at the start. */
 bool gpmm__cursor_before(const struct gpmm_iter *cursor, struct item *item);
 
@@ -108,6 +111,28 @@ int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes);
  */
 void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
 			 const struct item *items, size_t n);
+
+/*
+ * The same within one leaf of a narrow tree, along the way that is known: the
+ * @removed items from @place on in the leaf at the end of @way, which is one
+ * of this tree, give way to @n.
+ */
+struct local_change {
+	const struct gpmm_iter *way;
+	unsigned int place;
+	size_t removed;
+	const struct item *items;
+	size_t n;
+};
+
+/* Can it be made so? No node then splits, or becomes too small. */
+bool gpmm__btree_is_local(const struct btree *tree,
+			  const struct local_change *change);
+
+int gpmm__btree_reserve_local(struct btree *tree,
+			      const struct local_change *change);
+void gpmm__btree_replace_local(struct btree *tree,
+			       const struct local_change *change);
 
 /* Make a narrow tree wide. O(n). Return: 0 or -ENOMEM, tree as before. */
 int gpmm__btree_widen(struct btree *tree);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Walking a snapshot in order. */
-#include "core/btree.h"
+#include "core/narrow.h"
 
 static enum node_class class_at(const struct gpmm_iter *cursor,
 				unsigned int height)
@@ -21,6 +21,31 @@ static void descend_first(struct gpmm_iter *cursor, unsigned int height)
 		cursor->node[height] = child;
 		cursor->at[height] = 0;
 	}
+}
+
+static void seek_narrow(struct gpmm_iter *cursor, const void *node,
+			uint64_t granule)
+{
+	enum node_class class = class_at(cursor, 0);
+	int32_t query = narrow_at(granule);
+	unsigned int n;
+
+	for (unsigned int height = root_height(cursor->root); height;
+	     height--) {
+		const struct inner_narrow *inner = node;
+
+		node_visit();
+		n = narrow_count(inner->key, INNER_CAP, query);
+		n -= n > 0;
+		cursor->node[height] = (void *)node;
+		cursor->at[height] = n;
+		node = inner->child[n];
+	}
+	node_visit();
+	n = narrow_leaf_count(class, node, query);
+	cursor->node[0] = (void *)node;
+	cursor->at[0] = n && narrow_record(class, node, n - 1)->last >=
+			granule ? n - 1 : n;
 }
 
 static unsigned int leaf_position(const struct gpmm_iter *cursor,
@@ -45,6 +70,10 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 	cursor->root = root;
 	if (!node)
 		return;
+	if (!root_is_wide(root)) {
+		seek_narrow(cursor, node, granule);
+		return;
+	}
 	for (unsigned int height = root_height(root); height; height--) {
 		enum node_class class = class_at(cursor, height);
 		unsigned int n = gpmm__node_count(class, node, granule);
@@ -74,17 +103,53 @@ static bool next_leaf(struct gpmm_iter *cursor)
 	return false;
 }
 
+/* Is the position at the end of its leaf? */
+static bool is_at_end(const struct gpmm_iter *cursor, enum node_class class)
+{
+	const int32_t *key = cursor->node[0];
+	unsigned int at = cursor->at[0];
+
+	if (node_is_wide(class))
+		return at == node_len(class, key);
+	return at == node_cap(class) || key[at] == NARROW_FILLER;
+}
+
 bool gpmm__cursor_next(struct gpmm_iter *cursor, struct item *item)
 {
 	enum node_class class = class_at(cursor, 0);
 
 	if (!root_node(cursor->root))
 		return false;
-	if (cursor->at[0] == node_len(class, cursor->node[0]) &&
-	    !next_leaf(cursor))
+	if (is_at_end(cursor, class) && !next_leaf(cursor))
 		return false;
-	gpmm__node_get(class, cursor->node[0], cursor->at[0]++, item);
+	if (node_is_wide(class))
+		gpmm__node_get(class, cursor->node[0], cursor->at[0]++, item);
+	else
+		narrow_get(class, cursor->node[0], cursor->at[0]++, item);
 	return true;
+}
+
+bool gpmm__cursor_first(const struct gpmm_iter *cursor, uint64_t *first)
+{
+	if (!root_node(cursor->root))
+		return false;
+	for (unsigned int height = 0; height <= root_height(cursor->root);
+	     height++) {
+		enum node_class class = class_at(cursor, height);
+		const void *node = cursor->node[height];
+		unsigned int at = cursor->at[height] + (height > 0);
+		struct item item;
+
+		if (!node_is_wide(class)) {
+			if (narrow_first(class, node, at, first))
+				return true;
+		} else if (at < node_len(class, node)) {
+			gpmm__node_get(class, node, at, &item);
+			*first = item.first;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The last item below child @i of a node. */

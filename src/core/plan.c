@@ -8,9 +8,12 @@
 
 /* ------------------------------------------------------------- building --- */
 
-static void start(struct plan *plan)
+/* Begin with the items that end at or above @granule. */
+static void start(struct plan *plan, uint64_t granule)
 {
+	gpmm__cursor_seek(&plan->at, plan->root, granule);
 	plan->changed = false;
+	plan->local = false;
 	plan->items.len = 0;
 	plan->kept = 0;
 	plan->removed = 0;
@@ -25,11 +28,30 @@ static void mark_changed(struct plan *plan)
 	plan->removed_kept = plan->removed;
 }
 
-/* An old item comes into the range that gives way. */
+/* The next old item that reaches into a span, if it starts there. */
+static bool next_old(struct plan *plan, struct span span, struct item *old)
+{
+	uint64_t first;
+
+	return gpmm__cursor_first(&plan->at, &first) && first <= span.last &&
+	       gpmm__cursor_next(&plan->at, old);
+}
+
+/* Here in the tree is what gives way, or where there is nothing that does. */
+static void note_place(struct plan *plan, unsigned int place)
+{
+	plan->leaf = plan->at.node[0];
+	plan->place = place;
+}
+
+/* An old item, the last that was looked at, comes into the range that gives
+ * way. */
 static void take_old(struct plan *plan, const struct item *old)
 {
-	if (!plan->removed++)
+	if (!plan->removed++) {
 		plan->first = old->first;
+		note_place(plan, plan->at.at[0] - 1);
+	}
 	plan->last = old->first;
 }
 
@@ -148,35 +170,66 @@ static int push_part(struct plan *plan, const struct item *old,
 
 /* ------------------------------------------------------------- finishing --- */
 
+/* Is the position right behind what gives way, and still in its leaf? */
+static void note_local(struct plan *plan)
+{
+	plan->local = root_node(plan->root) &&
+		      plan->leaf == plan->at.node[0] &&
+		      plan->removed == plan->removed_kept;
+}
+
+/* The item before those that give way; false where there is none. */
+static bool get_before(const struct plan *plan, struct item *before)
+{
+	struct gpmm_iter cursor;
+
+	if (plan->local && plan->place) {
+		gpmm__node_get(root_class(plan->root, 0), plan->leaf,
+			       plan->place - 1, before);
+		return true;
+	}
+	gpmm__cursor_seek(&cursor, plan->root, plan->first);
+	return gpmm__cursor_before(&cursor, before);
+}
+
 static int merge_before(struct plan *plan)
 {
 	struct item *item = &plan->items.v[0];
-	struct gpmm_iter cursor;
 	struct item before;
 
-	if (!item->touched)
-		return 0;
-	gpmm__cursor_seek(&cursor, plan->root, item->first);
-	if (!gpmm__cursor_before(&cursor, &before) ||
+	if (!item->touched || !get_before(plan, &before) ||
 	    !runs_on(plan, &before, item))
 		return 0;
 	item->first = before.first;
 	plan->first = before.first;
 	plan->removed++;
+	plan->local &= plan->place > 0;
+	plan->place--;
 	return take_in(plan, item, true);
+}
+
+/* The item after those planned, where it starts right behind them. */
+static bool get_after(struct plan *plan, uint64_t start, struct item *after)
+{
+	uint64_t first;
+
+	if (!plan->local)
+		gpmm__cursor_seek(&plan->at, plan->root, start);
+	return gpmm__cursor_first(&plan->at, &first) && first == start &&
+	       gpmm__cursor_next(&plan->at, after);
 }
 
 static int merge_after(struct plan *plan)
 {
 	struct item *item = &plan->items.v[plan->items.len - 1];
-	struct gpmm_iter cursor;
 	struct item after;
 
-	if (!item->touched || item->last == UINT64_MAX >> plan->shift)
+	if (!item->touched || item->last == UINT64_MAX >> plan->shift ||
+	    !get_after(plan, item->last + 1, &after))
 		return 0;
-	gpmm__cursor_seek(&cursor, plan->root, item->last + 1);
-	if (!gpmm__cursor_next(&cursor, &after) ||
-	    !runs_on(plan, item, &after))
+	/* The way leads to the next leaf now. */
+	plan->local &= plan->at.node[0] == plan->leaf;
+	if (!runs_on(plan, item, &after))
 		return 0;
 	item->last = after.last;
 	plan->last = after.first;
@@ -191,6 +244,7 @@ static int finish(struct plan *plan)
 
 	if (!plan->changed)
 		return 0;
+	note_local(plan);
 	plan->items.len = plan->kept;
 	plan->removed = plan->removed_kept;
 	if (plan->merge && plan->items.len)
@@ -270,15 +324,13 @@ static int unmap_item(struct plan *plan, const struct item *old,
 	return ret;
 }
 
+/* @plan has been started at the span. */
 static int unmap_span(struct plan *plan, struct span span)
 {
-	struct gpmm_iter cursor;
 	struct item old;
 	int ret;
 
-	start(plan);
-	gpmm__cursor_seek(&cursor, plan->root, span.first);
-	while (gpmm__cursor_next(&cursor, &old) && old.first <= span.last) {
+	while (next_old(plan, span, &old)) {
 		ret = unmap_item(plan, &old, span);
 		if (ret)
 			return ret;
@@ -289,8 +341,10 @@ static int unmap_span(struct plan *plan, struct span span)
 
 int gpmm__plan_unmap(struct plan *plan, struct span span)
 {
-	int ret = unmap_span(plan, span);
+	int ret;
 
+	start(plan, span.first);
+	ret = unmap_span(plan, span);
 	return ret ? ret : finish(plan);
 }
 
@@ -316,6 +370,10 @@ static int merge_within(struct plan *plan)
 	size_t n = plan->items.len;
 	int ret = 0;
 
+	if (n == 1) {
+		mark_changed(plan);
+		return 0;
+	}
 	memcpy(all, plan->items.v, n * sizeof(*all));
 	plan->items.len = 0;
 	for (size_t i = 0; !ret && i < n; i++)
@@ -326,11 +384,9 @@ static int merge_within(struct plan *plan)
 
 static bool is_taken(const struct plan *plan, struct span span)
 {
-	struct gpmm_iter cursor;
-	struct item item;
+	uint64_t first;
 
-	gpmm__cursor_seek(&cursor, plan->root, span.first);
-	return gpmm__cursor_next(&cursor, &item) && item.first <= span.last;
+	return gpmm__cursor_first(&plan->at, &first) && first <= span.last;
 }
 
 int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
@@ -342,6 +398,7 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 	if (!may_cut(plan, item->backend, item->first) ||
 	    !may_cut(plan, item->backend, item->last + 1))
 		return -EINVAL;
+	start(plan, span.first);
 	if (!replace && is_taken(plan, span))
 		return -EEXIST;
 	ret = unmap_span(plan, span);
@@ -351,8 +408,10 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 		return ret;
 	new.touched = true;
 	new.carried = false;
-	if (!plan->removed)
+	if (!plan->removed) {
 		plan->first = plan->last = new.first;
+		note_place(plan, plan->at.at[0]);
+	}
 	ret = insert(plan, &new);
 	if (!ret)
 		ret = merge_within(plan);
@@ -404,13 +463,11 @@ int gpmm__plan_protect(struct plan *plan, struct span span,
 		       gpmm_protect_fn *update, void *arg)
 {
 	uint64_t last = 0;
-	struct gpmm_iter cursor;
 	struct item old;
 	int ret;
 
-	start(plan);
-	gpmm__cursor_seek(&cursor, plan->root, span.first);
-	while (gpmm__cursor_next(&cursor, &old) && old.first <= span.last) {
+	start(plan, span.first);
+	while (next_old(plan, span, &old)) {
 		ret = update_item(plan, &old, span, update, arg);
 		if (ret)
 			return ret;
@@ -423,13 +480,11 @@ int gpmm__plan_protect(struct plan *plan, struct span span,
 
 int gpmm__plan_split(struct plan *plan, uint64_t at)
 {
-	struct gpmm_iter cursor;
 	struct item old;
 	int ret;
 
-	start(plan);
-	gpmm__cursor_seek(&cursor, plan->root, at);
-	if (!gpmm__cursor_next(&cursor, &old) || old.first > at)
+	start(plan, at);
+	if (!next_old(plan, (struct span){ at, at }, &old))
 		return -ENOENT;
 	if (old.first == at)
 		return 0;
@@ -442,6 +497,7 @@ int gpmm__plan_split(struct plan *plan, uint64_t at)
 		ret = push_part(plan, &old, (struct span){ at, old.last },
 				old.flags, false);
 	mark_changed(plan);
+	note_local(plan);
 	return ret;
 }
 
@@ -449,15 +505,12 @@ int gpmm__plan_merge(struct plan *plan, struct span span)
 {
 	bool merge = plan->merge;
 	uint64_t last = 0;
-	struct gpmm_iter cursor;
 	struct item old;
 	int ret = 0;
 
-	start(plan);
+	start(plan, span.first ? span.first - 1 : 0);
 	plan->merge = true;
-	gpmm__cursor_seek(&cursor, plan->root,
-			  span.first ? span.first - 1 : 0);
-	while (!ret && gpmm__cursor_next(&cursor, &old) &&
+	while (!ret && gpmm__cursor_next(&plan->at, &old) &&
 	       old.first - (old.first > 0) <= span.last) {
 		take_old(plan, &old);
 		old.touched = true;
@@ -467,6 +520,7 @@ int gpmm__plan_merge(struct plan *plan, struct span span)
 			last = plan->last;
 	}
 	plan->last = last;
+	note_local(plan);
 	plan->items.len = plan->kept;
 	plan->removed = plan->removed_kept;
 	plan->merge = merge;

@@ -47,6 +47,14 @@ struct plan {
 	 * of them, give way to @items. Unless @changed, nothing does.
 	 */
 	bool changed;
+	/*
+	 * @at: the way to the last of them, or to where the items go. Where
+	 * @local they are all in one leaf, from @place on.
+	 */
+	struct gpmm_iter at;
+	void *leaf;
+	unsigned int place;
+	bool local;
 	uint64_t first;
 	uint64_t last;
 	size_t removed;

@@ -57,6 +57,34 @@ static bool needs_wide(const struct gpmm_txn *txn)
 	       plan->items.v[plan->items.len - 1].last > NARROW_LAST;
 }
 
+static struct local_change local_change(const struct plan *plan)
+{
+	return (struct local_change){
+		.way = &plan->at, .place = plan->place,
+		.removed = plan->removed,
+		.items = plan->items.v, .n = plan->items.len,
+	};
+}
+
+static int reserve_tree(struct gpmm_txn *txn)
+{
+	struct plan *plan = &txn->plan;
+	struct local_change local = local_change(plan);
+	int ret = 0;
+
+	if (needs_wide(txn)) {
+		plan->local = false;
+		ret = gpmm__btree_widen(&txn->tree);
+	}
+	plan->local = plan->local && gpmm__btree_is_local(&txn->tree, &local);
+	if (plan->local)
+		return gpmm__btree_reserve_local(&txn->tree, &local);
+	if (!ret)
+		ret = gpmm__btree_reserve(&txn->tree, plan->items.len,
+					  plan->removed > 0);
+	return ret;
+}
+
 /* All the memory that carrying out the plan takes. */
 static int reserve(struct gpmm_txn *txn)
 {
@@ -66,18 +94,14 @@ static int reserve(struct gpmm_txn *txn)
 
 	if (!ret)
 		ret = vec_reserve(&set->limbo.open.hosts, plan->dropped.len);
-	if (!ret && needs_wide(txn))
-		ret = gpmm__btree_widen(&txn->tree);
-	if (!ret)
-		ret = gpmm__btree_reserve(&txn->tree, plan->items.len,
-					  plan->removed > 0);
-	return ret;
+	return ret ? ret : reserve_tree(txn);
 }
 
 /* Carry out the plan on the transaction's tree. Cannot fail. */
 static void carry_out(struct gpmm_txn *txn)
 {
 	struct plan *plan = &txn->plan;
+	struct local_change local = local_change(plan);
 
 	for (size_t i = 0; i < plan->items.len; i++) {
 		struct item *item = &plan->items.v[i];
@@ -85,8 +109,11 @@ static void carry_out(struct gpmm_txn *txn)
 		if (item->host && !item->carried)
 			vec_push(&txn->taken, gpmm_host_get(item->host));
 	}
-	gpmm__btree_replace(&txn->tree, plan->first, plan->last,
-			    plan->items.v, plan->items.len);
+	if (plan->local)
+		gpmm__btree_replace_local(&txn->tree, &local);
+	else
+		gpmm__btree_replace(&txn->tree, plan->first, plan->last,
+				    plan->items.v, plan->items.len);
 	txn->areas += plan->items.len - plan->removed;
 	plan->root = txn->tree.root;
 }

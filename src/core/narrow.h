@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Looking into a narrow tree's nodes, inlined: most trees are narrow, and a
+ * change of one area spent most of its time in asking what class a node is of.
+ */
+#ifndef GPMM_CORE_NARROW_H
+#define GPMM_CORE_NARROW_H
+
+#include "core/btree.h"
+
+/* The query that counts narrow keys of items at or before @granule. */
+static inline int32_t narrow_at(uint64_t granule)
+{
+	return granule > NARROW_LAST ? NARROW_FILLER : (int32_t)granule;
+}
+
+/* A leaf's keys stand first; its records after all of them. */
+static inline struct gpmm_record *narrow_record(enum node_class class,
+						  const void *leaf,
+						  unsigned int i)
+{
+	if (class == LEAF_FLAT)
+		return &((struct leaf_flat *)leaf)->record[i];
+	return &((struct leaf_narrow *)leaf)->record[i];
+}
+
+static inline unsigned int narrow_leaf_count(enum node_class class,
+					     const void *leaf, int32_t query)
+{
+	return narrow_count(leaf, class == LEAF_FLAT ? FLAT_CAP : LEAF_CAP,
+			    query);
+}
+
+static inline void narrow_get(enum node_class class, const void *leaf,
+			      unsigned int i, struct item *item)
+{
+	const struct gpmm_record *record = narrow_record(class, leaf, i);
+
+	item->first = (uint64_t)(((const int32_t *)leaf)[i] + 1);
+	item->last = record->last;
+	item->link = record->link;
+	item->host = record->host;
+	item->backend = record->backend;
+	item->flags = record->flags;
+}
+
+/* The first granule of item @i of a leaf that is not wide; false: no such. */
+static inline bool narrow_first(enum node_class class, const void *node,
+				unsigned int i, uint64_t *first)
+{
+	const int32_t *key = node;
+
+	if (i == node_cap(class) || key[i] == NARROW_FILLER)
+		return false;
+	*first = (uint64_t)(key[i] + 1);
+	return true;
+}
+
+#endif
