@@ -39,7 +39,7 @@ static uint64_t fill(struct bench_areas *areas, uint64_t max)
 		area->start = at;
 		area->size = random_size(&state, max);
 		area->hva = BENCH_HVA + at + (i & 1) * BENCH_PAGE;
-		area->flags = 3;
+		area->flags = i % 4 ? 3 : 7;
 		area->id = (uint32_t)i;
 		at += area->size;
 		if (bench_random(&state) & 1)

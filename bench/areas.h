@@ -26,7 +26,7 @@ struct bench_area {
 	uint64_t size;
 	uint64_t hva;
 	uint32_t flags;
-	uint32_t id;		/* its place in the model */
+	uint32_t id;		/* its place in the model; a peer's handle */
 };
 
 struct bench_areas {
@@ -55,7 +55,7 @@ enum bench_pattern {
 	BENCH_SEQUENTIAL,	/* page after page, area after area */
 };
 
-/* At most; a smoke test makes do with fewer. */
+/* At most; a quick run makes do with half, a smoke test with few. */
 #define BENCH_PROBES	(1u << 18)
 #define BENCH_MISS	UINT32_MAX
 

@@ -7,7 +7,10 @@
 
 static const struct bench_contender *const all[] = {
 	&bench_gpmm,
+	&bench_gpmm_find,
+	&bench_gpmm_qsbr,
 	&bench_sorted_rwlock,
+	&bench_sorted_cmov_rwlock,
 	&bench_sorted_rcu,
 #ifdef HAVE_JUDY
 	&bench_judy,
@@ -64,10 +67,16 @@ size_t bench_contenders_keep(const struct bench_contender **list,
 	return kept;
 }
 
+static uint64_t owner(const struct bench_contender *contender,
+		      const struct bench_area *area)
+{
+	return contender->owner ? contender->owner(area) : area->id;
+}
+
 static void verify_one(const struct bench_contender *contender, void *map,
 		       uint64_t addr, const struct bench_area *expected)
 {
-	struct bench_found found = { 0, 0, 0 };
+	struct bench_found found = { .start = 0 };
 	bool hit = contender->find(map, addr, &found);
 
 	if (hit != !!expected)
@@ -76,7 +85,9 @@ static void verify_one(const struct bench_contender *contender, void *map,
 			  (unsigned long long)addr);
 	if (hit && (found.start != expected->start ||
 		    found.size != expected->size ||
-		    found.hva != expected->hva))
+		    found.hva != expected->hva ||
+		    found.flags != expected->flags ||
+		    found.owner != owner(contender, expected)))
 		bench_die("%s: wrong area at %#llx", contender->name,
 			  (unsigned long long)addr);
 }

@@ -20,10 +20,14 @@
 extern "C" {
 #endif
 
-/* What a lookup delivers. */
+/* What a lookup delivers: all that is known of an area. */
 struct bench_found {
 	uint64_t start, size, hva;
+	uint64_t owner;		/* of the host memory: a pointer or a handle */
+	uint32_t flags;
 };
+
+typedef void bench_loop(void *map, const uint64_t *addr, size_t count);
 
 struct bench_contender {
 	/* Bounds are called KIND.KEYS.BITS.WIDTH. */
@@ -35,6 +39,8 @@ struct bench_contender {
 	/* Can this CPU run it? NULL: yes. */
 	bool (*usable)(void);
 
+	/* The owner to be found of an area; NULL: its id. */
+	uint64_t (*owner)(const struct bench_area *area);
 	/* Areas in ascending order; or mapped one by one by @order. */
 	void *(*build)(const struct bench_areas *areas, const uint32_t *order);
 	void (*destroy)(void *map);
@@ -44,11 +50,13 @@ struct bench_contender {
 
 	bool (*find)(void *map, uint64_t addr, struct bench_found *found);
 	/* Each lookup waits for the one before, in a section of its own. */
-	void (*latency)(void *map, const uint64_t *addr, size_t count);
+	bench_loop *latency;
 	/* No lookup waits for another; a section each. */
-	void (*throughput)(void *map, const uint64_t *addr, size_t count);
+	bench_loop *throughput;
 	/* The same, 64 in a section; NULL: sections are not to be had. */
-	void (*batch)(void *map, const uint64_t *addr, size_t count);
+	bench_loop *batch;
+	/* As many empty sections as lookups; NULL: there are none. */
+	bench_loop *section;
 	/* Each timed by itself. */
 	void (*timed)(void *map, const uint64_t *addr, size_t count,
 		      struct bench_hist *hist);
@@ -70,7 +78,10 @@ struct bench_contender {
 };
 
 extern const struct bench_contender bench_gpmm;
+extern const struct bench_contender bench_gpmm_find;
+extern const struct bench_contender bench_gpmm_qsbr;
 extern const struct bench_contender bench_sorted_rwlock;
+extern const struct bench_contender bench_sorted_cmov_rwlock;
 extern const struct bench_contender bench_sorted_rcu;
 extern const struct bench_contender bench_tsearch;
 extern const struct bench_contender bench_judy;

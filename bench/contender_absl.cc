@@ -57,13 +57,7 @@ inline bool look(void *map, uint64_t addr, struct bench_found *found)
 	if (it == tree.begin())
 		return false;
 	--it;
-	const bench_area &area = it->second;
-	if (addr - area.start >= area.size)
-		return false;
-	found->start = area.start;
-	found->size = area.size;
-	found->hva = area.hva;
-	return true;
+	return bench_take(&it->second, addr, found);
 }
 
 BENCH_LOOPS(absl_mutex, , section_open, section_close, look)
@@ -96,6 +90,20 @@ uint64_t bare_iterate(void *map)
 	for (const auto &pair : static_cast<Map *>(map)->tree)
 		sum += pair.second.hva;
 	return sum;
+}
+
+/* What a tree without augmentation can do: look at each gap in turn. */
+uint64_t locked_find_free(void *map, uint64_t size)
+{
+	absl::ReaderMutexLock lock(&static_cast<Map *>(map)->mutex);
+	uint64_t end = 0;
+
+	for (const auto &pair : static_cast<Map *>(map)->tree) {
+		if (pair.first - end >= size)
+			break;
+		end = pair.first + pair.second.size;
+	}
+	return end;
 }
 
 void locked_map(void *map, const struct bench_area *area)
@@ -165,11 +173,13 @@ bench_contender make_mutex(void)
 	contender.latency = absl_mutex_latency;
 	contender.throughput = absl_mutex_throughput;
 	contender.batch = absl_mutex_batch;
+	contender.section = absl_mutex_section;
 	contender.timed = absl_mutex_timed;
 	contender.map = locked_map;
 	contender.unmap = locked_unmap;
 	contender.replace = locked_replace;
 	contender.protect = locked_protect;
+	contender.find_free = locked_find_free;
 	contender.iterate = locked_iterate;
 	return contender;
 }

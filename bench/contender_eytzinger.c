@@ -78,12 +78,7 @@ static inline bool take(const struct map *map, size_t k, uint64_t addr,
 	/* Undo the turns to the left at the end, and the last to the right. */
 	k >>= __builtin_ctzll(k) + 1;
 	area = &map->area[k];
-	if (addr - area->start >= area->size)
-		return false;
-	found->start = area->start;
-	found->size = area->size;
-	found->hva = area->hva;
-	return true;
+	return bench_take(area, addr, found);
 }
 
 static inline bool look_64(void *arg, uint64_t addr, struct bench_found *found)

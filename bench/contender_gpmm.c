@@ -43,6 +43,11 @@ struct gpmm_area bench_gpmm_area(const struct bench_area *area)
 	};
 }
 
+uint64_t bench_gpmm_owner(const struct bench_area *area)
+{
+	return (uintptr_t)hosts[area->id % HOSTS];
+}
+
 static void build_some(struct gpmm_txn *txn, const struct bench_areas *areas,
 		       const uint32_t *order)
 {
@@ -95,17 +100,33 @@ static inline void section_close(void *set)
 
 static inline bool look(void *set, uint64_t addr, struct bench_found *found)
 {
-	struct gpmm_hit hit = gpmm_set_hit_rcu(set, addr);
-
-	if (!hit.record)
-		return false;
-	found->start = hit.start;
-	found->size = gpmm_hit_size(set, hit);
-	found->hva = (uint64_t)gpmm_hit_hva(hit, hit.start);
-	return true;
+	return bench_gpmm_look(set, addr, found);
 }
 
 BENCH_LOOPS(gpmm, , section_open, section_close, look)
+
+/* The plain call, which copies the area out and has a section of its own. */
+static inline bool look_copy(void *set, uint64_t addr,
+			     struct bench_found *found)
+{
+	struct gpmm_area area;
+
+	if (!gpmm_set_find(set, addr, &area))
+		return false;
+	found->start = area.start;
+	found->size = area.size;
+	found->hva = (uintptr_t)area.hva;
+	found->owner = (uintptr_t)area.host;
+	found->flags = area.flags;
+	return true;
+}
+
+static inline void nothing(void *set)
+{
+	(void)set;
+}
+
+BENCH_LOOPS(find, , nothing, nothing, look_copy)
 
 static void map_area(void *set, const struct bench_area *area)
 {
@@ -183,8 +204,18 @@ const struct bench_contender bench_gpmm = {
 	.name = "gpmm", .concurrent = true,
 	.build = build, .destroy = destroy,
 	.enter = gpmm_thread_register, .leave = gpmm_thread_unregister,
-	BENCH_LOOPS_OF(gpmm), .batch = gpmm_batch,
+	.owner = bench_gpmm_owner,
+	BENCH_LOOPS_OF(gpmm), .batch = gpmm_batch, .section = gpmm_section,
 	.map = map_area, .unmap = unmap_area, .cycle = cycle,
 	.replace = replace, .protect = protect,
 	.find_free = find_free, .iterate = iterate,
+};
+
+/* For lookups only: all else is the same. */
+const struct bench_contender bench_gpmm_find = {
+	.name = "gpmm-find",
+	.build = build, .destroy = destroy,
+	.enter = gpmm_thread_register, .leave = gpmm_thread_unregister,
+	.owner = bench_gpmm_owner,
+	BENCH_LOOPS_OF(find),
 };

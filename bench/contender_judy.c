@@ -71,12 +71,7 @@ static inline bool look(void *map, uint64_t addr, struct bench_found *found)
 	if (!slot)
 		return false;
 	area = *slot;
-	if (addr - area->start >= area->size)
-		return false;
-	found->start = area->start;
-	found->size = area->size;
-	found->hva = area->hva;
-	return true;
+	return bench_take(area, addr, found);
 }
 
 BENCH_LOOPS(judy, , section_open, section_close, look)
@@ -138,6 +133,7 @@ const struct bench_contender bench_judy = {
 	.name = "judy-rwlock", .concurrent = true,
 	.build = build, .destroy = destroy,
 	BENCH_LOOPS_OF(judy), .batch = judy_batch,
+	.section = judy_section,
 	.map = map_area, .unmap = unmap_area,
 	.replace = replace, .protect = protect,
 	.iterate = iterate,

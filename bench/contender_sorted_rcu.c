@@ -181,6 +181,7 @@ const struct bench_contender bench_sorted_rcu = {
 	.enter = urcu_memb_register_thread,
 	.leave = urcu_memb_unregister_thread,
 	BENCH_LOOPS_OF(rcu), .batch = rcu_batch,
+	.section = rcu_section,
 	.map = map_area, .unmap = unmap_area,
 	.replace = replace, .protect = protect,
 	.find_free = find_free, .iterate = iterate,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A sorted array under a pthread rwlock. */
+/* A sorted array under a pthread rwlock, searched in two ways. */
 #include <pthread.h>
 
 #include "sorted.h"
@@ -46,7 +46,14 @@ static inline bool look(void *map, uint64_t addr, struct bench_found *found)
 	return sorted_find(((struct map *)map)->sorted, addr, found);
 }
 
+static inline bool look_cmov(void *map, uint64_t addr,
+			     struct bench_found *found)
+{
+	return sorted_find_cmov(((struct map *)map)->sorted, addr, found);
+}
+
 BENCH_LOOPS(rwlock, , section_open, section_close, look)
+BENCH_LOOPS(cmov, , section_open, section_close, look_cmov)
 
 static void map_area(void *arg, const struct bench_area *area)
 {
@@ -108,7 +115,15 @@ const struct bench_contender bench_sorted_rwlock = {
 	.name = "sorted-rwlock", .concurrent = true,
 	.build = build, .destroy = destroy,
 	BENCH_LOOPS_OF(rwlock), .batch = rwlock_batch,
+	.section = rwlock_section,
 	.map = map_area, .unmap = unmap_area,
 	.replace = replace, .protect = protect,
 	.find_free = find_free, .iterate = iterate,
+};
+
+/* For lookups only: all else is the same. */
+const struct bench_contender bench_sorted_cmov_rwlock = {
+	.name = "sorted-cmov-rwlock",
+	.build = build, .destroy = destroy,
+	BENCH_LOOPS_OF(cmov), .batch = cmov_batch,
 };

@@ -79,12 +79,7 @@ static inline bool look(void *map, uint64_t addr, struct bench_found *found)
 {
 	struct bench_area **slot = slot_of(map, addr);
 
-	if (!slot)
-		return false;
-	found->start = (*slot)->start;
-	found->size = (*slot)->size;
-	found->hva = (*slot)->hva;
-	return true;
+	return slot && bench_take(*slot, addr, found);
 }
 
 BENCH_LOOPS(tsearch, , section_open, section_close, look)
@@ -151,6 +146,7 @@ const struct bench_contender bench_tsearch = {
 	.name = "tsearch-rwlock", .concurrent = true,
 	.build = build, .destroy = destroy,
 	BENCH_LOOPS_OF(tsearch), .batch = tsearch_batch,
+	.section = tsearch_section,
 	.map = map_area, .unmap = unmap_area,
 	.replace = replace, .protect = protect,
 	.iterate = iterate,

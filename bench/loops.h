@@ -6,7 +6,7 @@
  * its like. open(map) and close(map) are a read section, find(map, addr,
  * &found) a lookup inside one.
  *
- * Every lookup delivers the host address and both bounds into a sum that the
+ * Every lookup delivers all that is known of an area into a sum that the
  * compiler must keep; in the dependent loop the next address is made from it.
  */
 #ifndef BENCH_LOOPS_H
@@ -18,7 +18,22 @@
 
 static inline uint64_t bench_sum(bool hit, const struct bench_found *found)
 {
-	return hit ? found->hva + found->start + found->size : 1;
+	return hit ? (found->hva + found->start) +
+		     (found->size + found->owner) + found->flags : 1;
+}
+
+/* How every peer's lookup ends, once it has the area that may hold @addr. */
+static inline bool bench_take(const struct bench_area *area, uint64_t addr,
+			      struct bench_found *found)
+{
+	if (addr - area->start >= area->size)
+		return false;
+	found->start = area->start;
+	found->size = area->size;
+	found->hva = area->hva;
+	found->owner = area->id;
+	found->flags = area->flags;
+	return true;
 }
 
 /* Not every contender needs every loop. */
@@ -88,6 +103,19 @@ attributes BENCH_LOOP void prefix##_batch(void *map, const uint64_t *addr,\
 		close(map);						\
 	}								\
 	bench_keep(sum);						\
+}									\
+									\
+attributes BENCH_LOOP void prefix##_section(void *map,			\
+					const uint64_t *addr,		\
+					size_t count)			\
+{									\
+	size_t i;							\
+									\
+	for (i = 0; i < count; i++) {					\
+		open(map);						\
+		bench_keep(addr[i]);					\
+		close(map);						\
+	}								\
 }									\
 									\
 attributes BENCH_LOOP void prefix##_timed(void *map, const uint64_t *addr,\

@@ -35,12 +35,7 @@ static inline bool stree_take(const struct stree *stree, size_t rank,
 {
 	const struct bench_area *area = &stree->area[rank];
 
-	if (addr - area->start >= area->size)
-		return false;
-	found->start = area->start;
-	found->size = area->size;
-	found->hva = area->hva;
-	return true;
+	return bench_take(area, addr, found);
 }
 
 /*
