@@ -203,7 +203,8 @@ static void fill_probes(struct bench_probes *probes, struct source *source,
 struct bench_probes bench_probes_make(const struct bench_areas *areas,
 				      enum bench_pattern pattern, bool misses)
 {
-	size_t count = (size_t)bench_scale(1 << 12, BENCH_PROBES, BENCH_PROBES);
+	size_t count = (size_t)bench_scale(1 << 12, BENCH_PROBES / 2,
+					    BENCH_PROBES);
 	struct bench_probes probes = {
 		must_alloc(count, sizeof(uint64_t)),
 		must_alloc(count, sizeof(uint32_t)), count,

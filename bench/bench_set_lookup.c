@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What lies at an address? One thread, every contender, every pattern. */
+/*
+ * What lies at an address? One thread, every contender, every pattern; and
+ * what an empty read section costs.
+ */
 #include <stdlib.h>
 
 #include "contender.h"
@@ -21,15 +24,14 @@ enum { LATENCY, THROUGHPUT, BATCH, WAYS };
 
 static const char *const ways[WAYS] = { "latency", "throughput", "batch64" };
 
-typedef void loop_fn(void *map, const uint64_t *addr, size_t count);
-
 struct entry {
 	const struct bench_contender *contender;
 	void *map;
 	struct bench_samples ns[WAYS];
+	bool out;		/* a bound that others beat */
 };
 
-static loop_fn *loop_of(const struct bench_contender *contender, int way)
+static bench_loop *loop_of(const struct bench_contender *contender, int way)
 {
 	if (way == LATENCY)
 		return contender->latency;
@@ -37,7 +39,7 @@ static loop_fn *loop_of(const struct bench_contender *contender, int way)
 }
 
 /* The median chunk of one pass: what preempts us hits a few chunks only. */
-static double time_pass(loop_fn *loop, void *map,
+static double time_pass(bench_loop *loop, void *map,
 			const struct bench_probes *probes)
 {
 	static double chunk[BENCH_PROBES / BENCH_CHUNK];
@@ -55,7 +57,7 @@ static double time_pass(loop_fn *loop, void *map,
 static void time_entry(struct entry *entry, const struct bench_probes *probes)
 {
 	const struct bench_contender *contender = entry->contender;
-	loop_fn *loop;
+	bench_loop *loop;
 	int way;
 
 	if (contender->enter)
@@ -100,6 +102,49 @@ static void print_entry(struct entry *entry, const char *pattern,
 	}
 }
 
+/* There are many bounds, and the best alone matters: two heats part them. */
+#define HEATS	2
+#define CLOSE	1.2	/* times the best: may yet win */
+
+static double least(const struct entry *entries, size_t count, int way)
+{
+	double best = 0;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct bench_samples *ns = &entries[i].ns[way];
+		double median = bench_samples_median(ns);
+
+		if (entries[i].contender->bound && ns->count &&
+		    (!best || median < best))
+			best = median;
+	}
+	return best;
+}
+
+static void drop_slow_bounds(struct entry *entries, size_t count)
+{
+	double latency = least(entries, count, LATENCY) * CLOSE;
+	double throughput = least(entries, count, THROUGHPUT) * CLOSE;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		entries[i].out = entries[i].contender->bound &&
+			bench_samples_median(&entries[i].ns[LATENCY]) >
+			latency &&
+			bench_samples_median(&entries[i].ns[THROUGHPUT]) >
+			throughput;
+}
+
+static void reset(struct entry *entry)
+{
+	int way;
+
+	for (way = 0; way < WAYS; way++)
+		entry->ns[way].count = 0;
+	entry->out = false;
+}
+
 static void run_pattern(struct entry *entries, size_t count,
 			const struct bench_areas *areas, size_t p, int reps)
 {
@@ -107,17 +152,21 @@ static void run_pattern(struct entry *entries, size_t count,
 		bench_probes_make(areas, patterns[p].pattern,
 				  patterns[p].misses);
 	size_t i;
+	int rep;
 
 	for (i = 0; i < count; i++)
 		bench_verify(entries[i].contender, entries[i].map, areas,
 			     &probes);
-	while (reps--)
+	for (rep = 0; rep < reps; rep++) {
+		if (rep == HEATS)
+			drop_slow_bounds(entries, count);
 		for (i = 0; i < count; i++)
-			time_entry(&entries[i], &probes);
+			if (!entries[i].out)
+				time_entry(&entries[i], &probes);
+	}
 	for (i = 0; i < count; i++) {
 		print_entry(&entries[i], patterns[p].name, areas->count);
-		for (int way = 0; way < WAYS; way++)
-			entries[i].ns[way].count = 0;
+		reset(&entries[i]);
 	}
 	bench_probes_free(&probes);
 }
@@ -133,7 +182,25 @@ static size_t patterns_wanted(size_t areas)
 /* No other has a narrower form. */
 static bool has_width(const struct bench_contender *contender)
 {
-	return contender->bound || contender == &bench_gpmm;
+	return contender->bound || contender == &bench_gpmm ||
+	       contender == &bench_gpmm_qsbr;
+}
+
+static bool has_section(const struct bench_contender *contender)
+{
+	return contender->section;
+}
+
+static void time_section(struct entry *entry, const struct bench_probes *probes)
+{
+	const struct bench_contender *contender = entry->contender;
+
+	if (contender->enter)
+		contender->enter();
+	bench_samples_add(&entry->ns[0], time_pass(contender->section,
+						   entry->map, probes));
+	if (contender->leave)
+		contender->leave();
 }
 
 static void run(size_t count)
@@ -156,6 +223,37 @@ static void run(size_t count)
 	bench_areas_free(&areas);
 }
 
+/* A map of one area, since a lock needs something to lock. */
+static void run_sections(void)
+{
+	const struct bench_contender *list[BENCH_CONTENDERS_MAX];
+	struct entry entries[BENCH_CONTENDERS_MAX] = { 0 };
+	struct bench_areas areas = bench_areas_make(1);
+	struct bench_probes probes =
+		bench_probes_make(&areas, BENCH_UNIFORM, false);
+	size_t i, n = bench_contenders_keep(list, bench_contenders(list),
+					    has_section);
+	int rep;
+
+	for (i = 0; i < n; i++) {
+		entries[i].contender = list[i];
+		entries[i].map = list[i]->build(&areas, NULL);
+	}
+	for (rep = 0; rep < bench_options.reps; rep++)
+		for (i = 0; i < n; i++)
+			time_section(&entries[i], &probes);
+	for (i = 0; i < n; i++) {
+		struct bench_row row = bench_row("section", "empty",
+						 list[i]->name, 1, 0);
+
+		row.ns = &entries[i].ns[0];
+		bench_print(&row);
+		list[i]->destroy(entries[i].map);
+	}
+	bench_probes_free(&probes);
+	bench_areas_free(&areas);
+}
+
 int main(int argc, char **argv)
 {
 	static const size_t sizes[] = { 8, 64, 512, 4096, 32764, 1000000 };
@@ -163,6 +261,8 @@ int main(int argc, char **argv)
 
 	bench_init(argc, argv);
 	bench_pin(0);
+	if (!bench_options.width)
+		run_sections();
 	count = (size_t)bench_scale(2, 5, 6);
 	if (bench_options.areas)
 		run(bench_options.areas);

@@ -205,6 +205,13 @@ void bench_samples_add(struct bench_samples *samples, double value)
 		samples->value[samples->count++] = value;
 }
 
+double bench_samples_median(const struct bench_samples *samples)
+{
+	struct bench_samples copy = *samples;
+
+	return copy.count ? bench_median(copy.value, (size_t)copy.count) : 0;
+}
+
 static double bucket_ticks(unsigned int bucket)
 {
 	unsigned int shift;
@@ -265,15 +272,11 @@ struct bench_row bench_row(const char *bench, const char *what,
 
 static void print_median(const struct bench_samples *samples)
 {
-	struct bench_samples copy;
-
-	if (!samples || !samples->count) {
+	if (!samples || !samples->count)
 		fprintf(bench_options.out, "-\t");
-		return;
-	}
-	copy = *samples;
-	fprintf(bench_options.out, "%.4g\t",
-		bench_median(copy.value, (size_t)copy.count));
+	else
+		fprintf(bench_options.out, "%.4g\t",
+			bench_samples_median(samples));
 }
 
 /* The median, the least and the most. */

@@ -116,6 +116,8 @@ struct bench_samples {
 };
 
 void bench_samples_add(struct bench_samples *samples, double value);
+/* 0 where there is none. */
+double bench_samples_median(const struct bench_samples *samples);
 
 /* Ticks in buckets a 32nd apart. */
 #define BENCH_HIST_SUB	32
