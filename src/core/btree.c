@@ -6,7 +6,7 @@
 
 static uintptr_t make_root(void *node, unsigned int height, bool wide)
 {
-	bool flat = gpmm__pool_class(node) == LEAF_FLAT;
+	bool flat = node_class_of(node) == LEAF_FLAT;
 
 	return (uintptr_t)node | height | (wide ? ROOT_WIDE : 0) |
 	       (flat ? ROOT_FLAT : 0);
@@ -14,7 +14,7 @@ static uintptr_t make_root(void *node, unsigned int height, bool wide)
 
 static bool is_own(const struct btree *tree, const void *node)
 {
-	return gpmm__pool_stamp(node) == tree->stamp;
+	return node_is_of(node, tree->stamp);
 }
 
 static void *make_node(struct btree *tree, enum node_class class)
@@ -23,12 +23,12 @@ static void *make_node(struct btree *tree, enum node_class class)
 }
 
 /* The tree no longer reaches the node. */
-static void release(struct btree *tree, enum node_class class, void *node)
+static void release(struct btree *tree, void *node)
 {
 	if (is_own(tree, node))
-		gpmm__pool_give(tree->pool, class, node);
+		gpmm__pool_give(tree->pool, node);
 	else
-		gpmm__node_list_add(&tree->retired.of[class], node);
+		node_list_add(&tree->retired, node);
 }
 
 static void release_subtree(struct btree *tree, void *node,
@@ -41,7 +41,7 @@ static void release_subtree(struct btree *tree, void *node,
 		for (unsigned int i = node_len(class, node); i--;)
 			release_subtree(tree, node_child(class, node, i),
 					height - 1);
-	release(tree, class, node);
+	release(tree, node);
 }
 
 /* ---------------------------------------------------- sequences of items --- */
@@ -133,7 +133,7 @@ static void splice_within(struct btree *tree, enum node_class class,
 	if (to != node || after != b)
 		gpmm__node_set_len(class, to, after + len - b);
 	if (to != node)
-		release(tree, class, node);
+		release(tree, node);
 	put_out(tree, class, to, after + len - b);
 }
 
@@ -171,7 +171,7 @@ static void splice(struct btree *tree, enum node_class class, void *node,
 	}
 	lay_out(tree, node_is_inner(class) ? class : leaf_class(tree, total),
 		parts, total, edge && b == len);
-	release(tree, class, node);
+	release(tree, node);
 }
 
 /* ------------------------------------------------------------- replacing --- */
@@ -292,7 +292,7 @@ static void lower_root(struct btree *tree)
 			return;
 		tree->root = make_root(node_child(class, node, 0), height - 1,
 				       wide);
-		release(tree, class, node);
+		release(tree, node);
 	}
 }
 
@@ -313,8 +313,8 @@ static void rebalance(struct btree *tree, void *node, unsigned int height,
 	unsigned int made;
 
 	lay_out(tree, below, parts, parts[0].n + parts[1].n, false);
-	release(tree, below, left);
-	release(tree, below, right);
+	release(tree, left);
+	release(tree, right);
 	made = (unsigned int)tree->out.len;
 	for (unsigned int j = 0; j < made; j++)
 		gpmm__node_put(class, node, i + j, &tree->out.v[j]);
@@ -509,7 +509,7 @@ static void drop_own(struct btree *tree, void *node, unsigned int height)
 	if (height)
 		for (unsigned int i = node_len(class, node); i--;)
 			drop_own(tree, node_child(class, node, i), height - 1);
-	gpmm__pool_give(tree->pool, class, node);
+	gpmm__pool_give(tree->pool, node);
 }
 
 void gpmm__btree_drop(struct btree *tree)
@@ -517,5 +517,5 @@ void gpmm__btree_drop(struct btree *tree)
 	if (root_node(tree->root))
 		drop_own(tree, root_node(tree->root), root_height(tree->root));
 	tree->root = 0;
-	tree->retired = (struct node_lists){ 0 };
+	tree->retired = (struct node_list){ 0 };
 }

@@ -95,7 +95,7 @@ struct btree {
 	uint64_t stamp;		/* of this transaction; never 0, never reused */
 	uintptr_t root;
 	bool underfull;		/* the last change left nodes to mend */
-	struct node_lists retired;	/* published, no longer reached */
+	struct node_list retired;	/* published, no longer reached */
 	VEC(struct item) out;	/* what a level hands to the one above */
 };
 
@@ -136,6 +136,12 @@ void gpmm__btree_replace_local(struct btree *tree,
 
 /* Make a narrow tree wide. O(n). Return: 0 or -ENOMEM, tree as before. */
 int gpmm__btree_widen(struct btree *tree);
+
+/*
+ * Copy the live nodes of marked slabs into others, see gpmm__pool_mark().
+ * Return: 0 or -ENOMEM, tree as before.
+ */
+int gpmm__btree_gather(struct btree *tree);
 
 /* Give back the nodes that only this transaction knows. */
 void gpmm__btree_drop(struct btree *tree);

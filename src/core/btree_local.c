@@ -19,7 +19,7 @@ struct summary {
 
 static bool is_own(const struct btree *tree, const void *node)
 {
-	return gpmm__pool_stamp(node) == tree->stamp;
+	return node_is_of(node, tree->stamp);
 }
 
 /* ------------------------------------------------------------- the leaf --- */
@@ -101,7 +101,7 @@ static void *writable(struct btree *tree, enum node_class class, void *node)
 {
 	if (is_own(tree, node))
 		return node;
-	gpmm__node_list_add(&tree->retired.of[class], node);
+	node_list_add(&tree->retired, node);
 	return gpmm__pool_take(tree->pool, class, tree->stamp);
 }
 

@@ -529,20 +529,11 @@ int gpmm__plan_merge(struct plan *plan, struct span span)
 
 /* ------------------------------------------------------------------ life --- */
 
-#define KEEP	1024		/* items; the rest of a large plan is freed */
-
-#define reset(vec)							\
-	do {								\
-		(vec)->len = 0;						\
-		if ((vec)->cap > KEEP)					\
-			vec_free(vec);					\
-	} while (0)
-
 void gpmm__plan_reset(struct plan *plan)
 {
-	reset(&plan->edits);
-	reset(&plan->dropped);
-	reset(&plan->items);
+	scratch_reset(&plan->edits);
+	scratch_reset(&plan->dropped);
+	scratch_reset(&plan->items);
 }
 
 void gpmm__plan_fini(struct plan *plan)

@@ -76,6 +76,15 @@ int gpmm__plan_protect(struct plan *plan, struct span span,
 int gpmm__plan_split(struct plan *plan, uint64_t at);
 int gpmm__plan_merge(struct plan *plan, struct span span);
 
+/* Empty an array; keep a little memory for the next transaction. */
+#define SCRATCH_BYTES	32768
+#define scratch_reset(vec)						\
+	do {								\
+		(vec)->len = 0;						\
+		if ((vec)->cap * sizeof(*(vec)->v) > SCRATCH_BYTES)	\
+			vec_free(vec);					\
+	} while (0)
+
 struct plan_mark {
 	size_t edits;
 	size_t dropped;
@@ -92,7 +101,7 @@ static inline void gpmm__plan_rewind(struct plan *plan, struct plan_mark mark)
 	plan->dropped.len = mark.dropped;
 }
 
-/* Forget everything; keep a little memory for the next transaction. */
+/* Forget everything. */
 void gpmm__plan_reset(struct plan *plan);
 void gpmm__plan_fini(struct plan *plan);
 

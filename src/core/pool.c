@@ -22,28 +22,11 @@
 #define unpoison(p, n)	((void)0)
 #endif
 
-#define SLAB_ALIGN	16384
 /*
  * glibc keeps 16 bytes before each allocation: with that much left over,
  * aligned slabs lie side by side and not every other slab's length apart.
  */
 #define SLAB_BYTES	(SLAB_ALIGN - 16)
-
-struct node_meta {
-	void *next;
-	uint64_t stamp;
-};
-
-struct slab {
-	struct slab *next;
-	struct slab *prev;
-	enum node_class class;
-	uint32_t nodes;
-	uint32_t free;		/* counted by trim only */
-	uint32_t reciprocal;	/* 2^16 / (node size / 64), rounded up */
-	char *first;		/* node */
-	struct node_meta meta[];
-};
 
 #ifdef GPMM_DOUBLE
 static void count_reserved(struct pool *pool, enum node_class class, size_t n)
@@ -67,68 +50,61 @@ static void count_given(struct pool *pool, enum node_class class)
 #define count_given(pool, class)	((void)0)
 #endif
 
-static struct slab *slab_of(const void *node)
+/* ----------------------------------------------------------------- bins --- */
+
+static void link_to(struct pool *pool, struct slab *slab, unsigned int bin)
 {
-	return (struct slab *)((uintptr_t)node & ~(uintptr_t)(SLAB_ALIGN - 1));
+	struct slab **head = &pool->bin[slab->class][bin];
+
+	slab->bin = (uint8_t)bin;
+	slab->prev = NULL;
+	slab->next = *head;
+	if (slab->next)
+		slab->next->prev = slab;
+	*head = slab;
 }
 
-/* The division by the node's size, as a multiplication: exact below 2^8. */
-static struct node_meta *meta_of(const void *node)
+static void unlink_from(struct pool *pool, struct slab *slab)
 {
-	struct slab *slab = slab_of(node);
-	uint32_t lines = (uint32_t)((const char *)node - slab->first) / 64;
-
-	return &slab->meta[lines * slab->reciprocal >> 16];
-}
-
-uint64_t gpmm__pool_stamp(const void *node)
-{
-	return meta_of(node)->stamp;
-}
-
-enum node_class gpmm__pool_class(const void *node)
-{
-	return slab_of(node)->class;
-}
-
-void gpmm__node_list_add(struct node_list *list, void *node)
-{
-	meta_of(node)->next = NULL;
-	if (list->head)
-		meta_of(list->tail)->next = node;
+	if (slab->prev)
+		slab->prev->next = slab->next;
 	else
-		list->head = node;
-	list->tail = node;
-	list->count++;
+		pool->bin[slab->class][slab->bin] = slab->next;
+	if (slab->next)
+		slab->next->prev = slab->prev;
 }
 
-static void list_join(struct node_list *to, struct node_list *from)
+static unsigned int bin_of(const struct slab *slab)
 {
-	if (!from->head)
+	return slab->free_count == slab->nodes ? BIN_EMPTY :
+						 (slab->free_count + 3u) / 4;
+}
+
+/* The slab's number of free nodes has changed. */
+static void rebin(struct pool *pool, struct slab *slab)
+{
+	unsigned int bin = bin_of(slab);
+
+	if (bin == slab->bin)
 		return;
-	if (to->head)
-		meta_of(to->tail)->next = from->head;
-	else
-		to->head = from->head;
-	to->tail = from->tail;
-	to->count += from->count;
-	*from = (struct node_list){ 0 };
+	pool->empty += bin == BIN_EMPTY;
+	pool->empty -= slab->bin == BIN_EMPTY;
+	if (pool->empty < pool->empty_least)
+		pool->empty_least = pool->empty;
+	unlink_from(pool, slab);
+	link_to(pool, slab, bin);
 }
 
-void gpmm__node_lists_join(struct node_lists *to, struct node_lists *from)
-{
-	for (unsigned int class = 0; class < NODE_CLASSES; class++)
-		list_join(&to->of[class], &from->of[class]);
-}
+/* ---------------------------------------------------------------- slabs --- */
 
 static size_t slab_nodes(enum node_class class, size_t *first)
 {
 	size_t size = node_size(class);
 	size_t n = (SLAB_BYTES - sizeof(struct slab)) /
-		   (size + sizeof(struct node_meta));
+		   (size + sizeof(uint64_t));
 
 	do {
-		*first = sizeof(struct slab) + n * sizeof(struct node_meta);
+		*first = sizeof(struct slab) + n * sizeof(uint64_t);
 		*first = (*first + 63) / 64 * 64;
 	} while (*first + n * size > SLAB_BYTES && n--);
 	return n;
@@ -138,31 +114,56 @@ static int grow(struct pool *pool, enum node_class class)
 {
 	struct slab *slab = gpmm__alloc_aligned(SLAB_ALIGN, SLAB_BYTES);
 	size_t size = node_size(class);
-	size_t first;
+	size_t first, n;
 
 	if (!slab)
 		return -ENOMEM;
-	slab->class = class;
-	slab->nodes = (uint32_t)slab_nodes(class, &first);
-	slab->first = (char *)slab + first;
-	slab->reciprocal = (uint32_t)(65536 / (size / 64) + 1);
-	slab->prev = NULL;
-	slab->next = pool->slabs;
-	if (slab->next)
-		slab->next->prev = slab;
-	pool->slabs = slab;
+	n = slab_nodes(class, &first);
+	*slab = (struct slab){
+		.first = (char *)slab + first,
+		.free = (UINT64_C(1) << n) - 1,
+		.reciprocal = (uint32_t)(65536 / (size / 64) + 1),
+		.class = (uint8_t)class,
+		.nodes = (uint8_t)n,
+		.free_count = (uint8_t)n,
+	};
+	memset(slab->meta, 0, n * sizeof(*slab->meta));
+	poison(slab->first, n * size);
+	link_to(pool, slab, BIN_EMPTY);
+	pool->empty++;
+	pool->slabs[class]++;
+	pool->nodes[class] += n;
+	pool->free[class] += n;
+	pool->node_bytes += n * size;
 	pool->total_bytes += SLAB_ALIGN;
-	for (uint32_t i = 0; i < slab->nodes; i++)
-		gpmm__pool_give(pool, class, slab->first + i * size);
 	return 0;
 }
+
+static void slab_free(struct pool *pool, struct slab *slab)
+{
+	enum node_class class = slab->class;
+
+	if (slab == pool->open[class])
+		pool->open[class] = NULL;
+	unlink_from(pool, slab);
+	pool->empty -= slab->bin == BIN_EMPTY;
+	pool->slabs[class]--;
+	pool->nodes[class] -= slab->nodes;
+	pool->free[class] -= slab->free_count;
+	pool->node_bytes -= slab->nodes * node_size(class);
+	pool->total_bytes -= SLAB_ALIGN;
+	unpoison(slab, SLAB_BYTES);
+	gpmm__free(slab);
+}
+
+/* ---------------------------------------------------------------- nodes --- */
 
 int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n)
 {
 	/* In the double every reservation is a place that can fail. */
 	if (n && gpmm__alloc_fails())
 		return -ENOMEM;
-	while (pool->free.of[class].count < n) {
+	while (pool->free[class] < n) {
 		int ret = grow(pool, class);
 
 		if (ret)
@@ -172,122 +173,163 @@ int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n)
 	return 0;
 }
 
+/* The slab with about the fewest free nodes of those that have some. */
+static struct slab *fullest(struct pool *pool, enum node_class class)
+{
+	for (unsigned int bin = BIN_FULL + 1; bin <= BIN_EMPTY; bin++)
+		if (pool->bin[class][bin])
+			return pool->bin[class][bin];
+	return NULL;
+}
+
 void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)
 {
-	struct node_list *list = &pool->free.of[class];
-	void *node = list->head;
-	struct node_meta *meta;
+	struct slab *slab = pool->open[class];
+	unsigned int i;
+	void *node;
 
-	assert(node);
+	if (!slab)
+		slab = pool->open[class] = fullest(pool, class);
+	assert(slab);
 	count_taken(pool, class);
-	meta = meta_of(node);
-	list->head = meta->next;
-	list->count--;
-	meta->stamp = stamp;
+	i = (unsigned int)__builtin_ctzll(slab->free);
+	slab->free &= slab->free - 1;
+	slab->meta[i] = stamp * 2 + 1;
+	pool->free[class]--;
+	slab->free_count--;
+	rebin(pool, slab);
+	if (!slab->free)
+		pool->open[class] = NULL;
+	node = slab->first + i * node_size(class);
 	unpoison(node, node_size(class));
 	return node;
 }
 
-void gpmm__pool_give(struct pool *pool, enum node_class class, void *node)
+void gpmm__pool_give(struct pool *pool, void *node)
 {
-	struct node_list *list = &pool->free.of[class];
-	struct node_meta *meta = meta_of(node);
+	struct slab *slab = slab_of(node);
+	unsigned int i = slab_index(slab, node);
 
-	poison(node, node_size(class));
-	count_given(pool, class);
-	meta->stamp = 0;
-	meta->next = list->head;
-	if (!list->head)
-		list->tail = node;
-	list->head = node;
-	list->count++;
+	poison(node, node_size(slab->class));
+	count_given(pool, slab->class);
+	slab->meta[i] = 0;
+	slab->free |= UINT64_C(1) << i;
+	slab->free_count++;
+	pool->free[slab->class]++;
+	rebin(pool, slab);
 }
 
-static void poison_list(const struct node_list *list, enum node_class class)
+void gpmm__pool_give_all(struct pool *pool, struct node_list *list)
 {
-#ifdef POOL_ASAN
-	for (void *node = list->head; node; node = meta_of(node)->next)
-		poison(node, node_size(class));
-#else
-	(void)list;
-	(void)class;
-#endif
-}
-
-void gpmm__pool_give_all(struct pool *pool, struct node_lists *lists)
-{
-	for (unsigned int class = 0; class < NODE_CLASSES; class++)
-		poison_list(&lists->of[class], class);
-	gpmm__node_lists_join(&pool->free, lists);
-}
-
-size_t gpmm__node_lists_bytes(const struct node_lists *lists)
-{
-	size_t bytes = 0;
-
-	for (unsigned int class = 0; class < NODE_CLASSES; class++)
-		bytes += lists->of[class].count * node_size(class);
-	return bytes;
-}
-
-size_t gpmm__pool_node_bytes(const struct pool *pool)
-{
-	size_t bytes = 0;
-
-	for (struct slab *slab = pool->slabs; slab; slab = slab->next)
-		bytes += slab->nodes * node_size(slab->class);
-	return bytes;
-}
-
-static void slab_free(struct pool *pool, struct slab *slab)
-{
-	if (slab->prev)
-		slab->prev->next = slab->next;
-	else
-		pool->slabs = slab->next;
-	if (slab->next)
-		slab->next->prev = slab->prev;
-	pool->total_bytes -= SLAB_ALIGN;
-	unpoison(slab, SLAB_BYTES);
-	gpmm__free(slab);
-}
-
-/* Keep on the free list only nodes whose slab has live ones. */
-static void drop_free_nodes(struct node_list *list)
-{
-	struct node_list kept = { 0 };
 	void *next;
 
 	for (void *node = list->head; node; node = next) {
-		next = meta_of(node)->next;
-		if (slab_of(node)->free < slab_of(node)->nodes)
-			gpmm__node_list_add(&kept, node);
+		next = (void *)(uintptr_t)*node_meta(node);
+		gpmm__pool_give(pool, node);
 	}
-	*list = kept;
+	*list = (struct node_list){ 0 };
+}
+
+size_t gpmm__pool_free_bytes(const struct pool *pool)
+{
+	size_t bytes = 0;
+
+	for (unsigned int class = 0; class < NODE_CLASSES; class++)
+		bytes += pool->free[class] * node_size(class);
+	return bytes;
+}
+
+/* ------------------------------------------------------ giving memory back --- */
+
+/* Free @n empty slabs, or as many as there are. */
+static void free_empty(struct pool *pool, size_t n)
+{
+	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
+		struct slab **head = &pool->bin[class][BIN_EMPTY];
+
+		for (; n && *head; n--)
+			slab_free(pool, *head);
+	}
 }
 
 void gpmm__pool_trim(struct pool *pool)
 {
-	struct slab *next;
+	free_empty(pool, pool->empty);
+	pool->empty_least = pool->empty;
+}
 
-	for (struct slab *slab = pool->slabs; slab; slab = slab->next)
-		slab->free = 0;
-	for (unsigned int class = 0; class < NODE_CLASSES; class++)
-		for (void *node = pool->free.of[class].head; node;
-		     node = meta_of(node)->next)
-			slab_of(node)->free++;
-	for (unsigned int class = 0; class < NODE_CLASSES; class++)
-		drop_free_nodes(&pool->free.of[class]);
-	for (struct slab *slab = pool->slabs; slab; slab = next) {
-		next = slab->next;
-		if (slab->free == slab->nodes)
-			slab_free(pool, slab);
+bool gpmm__pool_shed(struct pool *pool)
+{
+	free_empty(pool, (pool->empty_least + 1) / 2);
+	pool->empty_least = pool->empty;
+	return pool->empty;
+}
+
+static void mark(struct pool *pool, struct slab *slab)
+{
+	unlink_from(pool, slab);
+	pool->free[slab->class] -= slab->free_count;
+	link_to(pool, slab, BIN_MARKED);
+}
+
+/* All but the fullest slabs, as many as live nodes would fill. */
+static void mark_class(struct pool *pool, enum node_class class, size_t fill)
+{
+	for (unsigned int bin = BIN_FULL; bin < BIN_EMPTY; bin++) {
+		struct slab *slab = pool->bin[class][bin], *next;
+
+		for (; slab; slab = next) {
+			next = slab->next;
+			if (fill)
+				fill--;
+			else
+				mark(pool, slab);
+		}
+	}
+	pool->open[class] = NULL;
+}
+
+bool gpmm__pool_mark(struct pool *pool)
+{
+	bool any = false;
+
+	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
+		size_t slabs = pool->slabs[class];
+		size_t live = pool->nodes[class] - pool->free[class];
+		size_t nodes = slabs ? pool->nodes[class] / slabs : 1;
+		size_t fill = (live + nodes - 1) / nodes;
+
+		if (slabs <= fill + fill / 16 + 1)
+			continue;
+		mark_class(pool, class, fill);
+		any = true;
+	}
+	return any;
+}
+
+bool gpmm__pool_is_marked(const void *node)
+{
+	return slab_of(node)->bin == BIN_MARKED;
+}
+
+void gpmm__pool_unmark(struct pool *pool)
+{
+	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
+		struct slab *slab;
+
+		while ((slab = pool->bin[class][BIN_MARKED])) {
+			unlink_from(pool, slab);
+			pool->free[class] += slab->free_count;
+			link_to(pool, slab, bin_of(slab));
+		}
 	}
 }
 
 void gpmm__pool_fini(struct pool *pool)
 {
-	while (pool->slabs)
-		slab_free(pool, pool->slabs);
+	for (unsigned int class = 0; class < NODE_CLASSES; class++)
+		for (unsigned int bin = 0; bin < BINS; bin++)
+			while (pool->bin[class][bin])
+				slab_free(pool, pool->bin[class][bin]);
 	*pool = (struct pool){ 0 };
 }

@@ -5,6 +5,9 @@
  * slab's head, because a retired node may not be written while readers are in
  * it, and because a full node has no room.
  *
+ * Nodes are taken from the slab that has fewest free ones, so that live nodes
+ * gather in few slabs and others become empty.
+ *
  * LOCKING: the set's lock protects a pool and every list of its nodes.
  */
 #ifndef GPMM_CORE_POOL_H
@@ -15,28 +18,110 @@
 
 #include "core/node.h"
 
+#define SLAB_ALIGN	16384
+
+/* Slabs lie in bins by how many nodes are free: none, up to 4, 8, ..., all. */
+enum {
+	BIN_FULL,
+	BIN_EMPTY = 8,
+	BIN_MARKED,
+	BINS,
+};
+
+struct slab {
+	struct slab *next;
+	struct slab *prev;
+	char *first;		/* node */
+	uint64_t free;		/* one bit for each node */
+	uint32_t reciprocal;	/* 2^16 / (node size / 64), rounded up */
+	uint8_t class;
+	uint8_t nodes;
+	uint8_t free_count;
+	uint8_t bin;
+	/*
+	 * For each node: of a live one the transaction's stamp, twice and 1
+	 * more; of one in a list the next in that, which is even.
+	 */
+	uint64_t meta[];
+};
+
+/* Any nodes; last in, first out. */
 struct node_list {
 	void *head;
 	void *tail;
-	size_t count;
+	size_t bytes;
 };
-
-/* One list for each class. */
-struct node_lists {
-	struct node_list of[NODE_CLASSES];
-};
-
-struct slab;
 
 struct pool {
-	struct node_lists free;
-	struct slab *slabs;
+	struct slab *open[NODE_CLASSES];	/* taken from; may be NULL */
+	struct slab *bin[NODE_CLASSES][BINS];
+	size_t free[NODE_CLASSES];	/* nodes that can be taken */
+	size_t nodes[NODE_CLASSES];	/* all of them, and of what slabs */
+	size_t slabs[NODE_CLASSES];
+	size_t node_bytes;	/* of all nodes: live, free and in limbo */
 	size_t total_bytes;
+	size_t empty;		/* slabs all free */
+	size_t empty_least;	/* since the last trim */
 #ifdef GPMM_DOUBLE
 	/* What is left of a reservation: slabs hide one that is too small. */
 	size_t reserved[NODE_CLASSES];
 #endif
 };
+
+static inline struct slab *slab_of(const void *node)
+{
+	return (struct slab *)((uintptr_t)node & ~(uintptr_t)(SLAB_ALIGN - 1));
+}
+
+/* The division by the node's size, as a multiplication: exact below 2^8. */
+static inline unsigned int slab_index(const struct slab *slab,
+				      const void *node)
+{
+	uint32_t lines = (uint32_t)((const char *)node - slab->first) / 64;
+
+	return lines * slab->reciprocal >> 16;
+}
+
+static inline uint64_t *node_meta(const void *node)
+{
+	struct slab *slab = slab_of(node);
+
+	return &slab->meta[slab_index(slab, node)];
+}
+
+/* Did transaction @stamp make the node? */
+static inline bool node_is_of(const void *node, uint64_t stamp)
+{
+	return *node_meta(node) == stamp * 2 + 1;
+}
+
+static inline enum node_class node_class_of(const void *node)
+{
+	return slab_of(node)->class;
+}
+
+/* Put a live node on a list, where it may be read still. */
+static inline void node_list_add(struct node_list *list, void *node)
+{
+	*node_meta(node) = (uintptr_t)list->head;
+	if (!list->head)
+		list->tail = node;
+	list->head = node;
+	list->bytes += node_size(node_class_of(node));
+}
+
+/* Put a list before another; it is empty afterwards. O(1). */
+static inline void node_list_join(struct node_list *to, struct node_list *from)
+{
+	if (!from->head)
+		return;
+	*node_meta(from->tail) = (uintptr_t)to->head;
+	if (!to->head)
+		to->tail = from->tail;
+	to->head = from->head;
+	to->bytes += from->bytes;
+	*from = (struct node_list){ 0 };
+}
 
 /* Have at least @n free nodes of a class. Return: 0 or -ENOMEM. */
 int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n);
@@ -45,30 +130,33 @@ int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n);
 void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp);
 
 /* Give back a node that no reader can be in. */
-void gpmm__pool_give(struct pool *pool, enum node_class class, void *node);
+void gpmm__pool_give(struct pool *pool, void *node);
 
-/* Give back lists of them, which are empty afterwards. O(1). */
-void gpmm__pool_give_all(struct pool *pool, struct node_lists *lists);
+/* Give back a list of them, which is empty afterwards. */
+void gpmm__pool_give_all(struct pool *pool, struct node_list *list);
 
-enum node_class gpmm__pool_class(const void *node);
+/* Bytes of free nodes. */
+size_t gpmm__pool_free_bytes(const struct pool *pool);
 
-/* The transaction that made a node. */
-uint64_t gpmm__pool_stamp(const void *node);
-
-/* Put a node, live or not, at the end of a list. */
-void gpmm__node_list_add(struct node_list *list, void *node);
-
-/* Append lists to others; they are empty afterwards. O(1). */
-void gpmm__node_lists_join(struct node_lists *to, struct node_lists *from);
-
-/* Bytes of the nodes in lists. */
-size_t gpmm__node_lists_bytes(const struct node_lists *lists);
-
-/* Bytes of all the pool's nodes, live, free and in limbo. */
-size_t gpmm__pool_node_bytes(const struct pool *pool);
-
-/* Free the slabs that are wholly free. */
+/* Free all empty slabs. */
 void gpmm__pool_trim(struct pool *pool);
+
+/*
+ * Free half of the slabs that were empty ever since the last call, so that a
+ * set that has calmed down gives back its memory by and by.
+ * Return: whether there may be more.
+ */
+bool gpmm__pool_shed(struct pool *pool);
+
+/*
+ * Are live nodes scattered over many more slabs than they would fill? If so,
+ * the sparsest slabs are marked for their live nodes to leave: there are
+ * enough free ones in others. Until gpmm__pool_unmark() no node is taken from
+ * a marked slab.
+ */
+bool gpmm__pool_mark(struct pool *pool);
+bool gpmm__pool_is_marked(const void *node);
+void gpmm__pool_unmark(struct pool *pool);
 
 /* Free everything, live nodes too. */
 void gpmm__pool_fini(struct pool *pool);

@@ -6,6 +6,19 @@
 /* Below this, waiting costs more than the memory. */
 #define LIMBO_LEAST	((size_t)4 << 20)
 
+/* Give back what a set that has calmed down does not need, a half at a time. */
+static bool shed(struct gpmm_set *set)
+{
+	struct limbo *limbo = &set->limbo;
+	bool more;
+
+	lock_acquire(&set->lock);
+	more = gpmm__pool_shed(&set->pool) && !limbo->queued;
+	limbo->queued |= more;
+	lock_release(&set->lock);
+	return more;
+}
+
 /* Only here, off the worker's queue, may it be handed in again. */
 static void run(struct work *work)
 {
@@ -16,6 +29,8 @@ static void run(struct work *work)
 	set->limbo.queued = false;
 	lock_release(&set->lock);
 	gpmm__set_reclaim(set);
+	if (shed(set))
+		gpmm__worker_add(work);
 }
 
 int gpmm__limbo_init(struct limbo *limbo)
@@ -32,12 +47,12 @@ void gpmm__limbo_fini(struct limbo *limbo)
 
 size_t gpmm__limbo_bytes(const struct limbo *limbo)
 {
-	return gpmm__node_lists_bytes(&limbo->open.nodes) + limbo->waiting_bytes;
+	return limbo->open.nodes.bytes + limbo->waiting_bytes;
 }
 
 static bool is_empty(const struct batch *batch)
 {
-	return !batch->hosts.len && !gpmm__node_lists_bytes(&batch->nodes);
+	return !batch->hosts.len && !batch->nodes.head;
 }
 
 bool gpmm__limbo_wants_worker(struct limbo *limbo)
@@ -67,7 +82,7 @@ static bool take(struct gpmm_set *set, struct batch *batch)
 	lock_acquire(&set->lock);
 	*batch = limbo->open;
 	limbo->open = (struct batch){ 0 };
-	limbo->waiting_bytes = gpmm__node_lists_bytes(&batch->nodes);
+	limbo->waiting_bytes = batch->nodes.bytes;
 	lock_release(&set->lock);
 	return !is_empty(batch);
 }

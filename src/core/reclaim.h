@@ -18,7 +18,7 @@ struct gpmm_set;
 
 /* What waits for the same grace period. */
 struct batch {
-	struct node_lists nodes;
+	struct node_list nodes;
 	VEC(struct gpmm_host *) hosts;
 };
 

@@ -78,6 +78,15 @@ static int put_host(void *arg, const struct gpmm_area *area)
 	return 0;
 }
 
+/* What transactions keep for the next one. */
+static void free_scratch(struct gpmm_txn *txn)
+{
+	gpmm__plan_fini(&txn->plan);
+	vec_free(&txn->taken);
+	vec_free(&txn->tree.out);
+	vec_free(&txn->tell.tellers);
+}
+
 void gpmm_set_abandon(struct gpmm_set *set)
 {
 	if (!set)
@@ -92,10 +101,7 @@ void gpmm_set_abandon(struct gpmm_set *set)
 	for (size_t i = 0; i < set->poisoned.len; i++)
 		gpmm_host_put(set->poisoned.v[i].area.host);
 	gpmm__limbo_fini(&set->limbo);
-	gpmm__plan_fini(&set->txn.plan);
-	vec_free(&set->txn.taken);
-	vec_free(&set->txn.tree.out);
-	vec_free(&set->txn.tell.tellers);
+	free_scratch(&set->txn);
 	vec_free(&set->poisoned);
 	gpmm__pool_fini(&set->pool);
 	lock_fini(&set->lock);
@@ -111,6 +117,17 @@ int gpmm_set_destroy(struct gpmm_set *set)
 	return ret;
 }
 
+static void gather(struct gpmm_set *set)
+{
+	bool moved;
+
+	lock_acquire(&set->lock);
+	moved = gpmm__set_gather(set);
+	lock_release(&set->lock);
+	if (moved)
+		gpmm__set_reclaim(set);
+}
+
 int gpmm_set_drain(struct gpmm_set *set)
 {
 	int ret = gpmm__set_lock(set);
@@ -121,8 +138,10 @@ int gpmm_set_drain(struct gpmm_set *set)
 	ret = gpmm__set_reclaim(set);
 	if (ret)
 		return ret;
+	gather(set);
 	lock_acquire(&set->lock);
 	gpmm__pool_trim(&set->pool);
+	free_scratch(&set->txn);
 	lock_release(&set->lock);
 	return 0;
 }
@@ -275,11 +294,11 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 	if (lock_acquire(&set->lock))
 		return;
 	limbo = gpmm__limbo_bytes(&set->limbo);
-	unused = gpmm__node_lists_bytes(&set->pool.free);
+	unused = gpmm__pool_free_bytes(&set->pool);
 	*stats = (struct gpmm_set_stats){
 		.areas = set->areas,
 		.height = root_node(set->face.root) ? root_height(set->face.root) + 1 : 0,
-		.node_bytes = gpmm__pool_node_bytes(&set->pool) - limbo -
+		.node_bytes = set->pool.node_bytes - limbo -
 			      unused,
 		.free_bytes = unused,
 		.limbo_bytes = limbo,

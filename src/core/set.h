@@ -55,6 +55,12 @@ struct gpmm_set {
  */
 int gpmm__set_check(struct gpmm_set *set);
 
+/*
+ * Move nodes together, so that memory may be given back after a grace period.
+ * Context: locked. Return: whether any were moved.
+ */
+bool gpmm__set_gather(struct gpmm_set *set);
+
 /* Take the lock. Return: 0, or -EDEADLK for a reader or the holder. */
 int gpmm__set_lock(struct gpmm_set *set);
 

@@ -312,27 +312,34 @@ int gpmm__set_lock(struct gpmm_set *set)
 	return lock_acquire(&set->lock);
 }
 
-int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
+/* Start from what is published. */
+static void start(struct gpmm_txn *txn)
 {
-	struct gpmm_txn *txn = &set->txn;
-	int ret = gpmm__set_lock(set);
+	struct gpmm_set *set = txn->set;
 
-	if (ret)
-		return ret;
 	txn->tree.root = set->face.root;
 	txn->tree.stamp = ++set->stamp;
 	txn->plan.root = set->face.root;
 	txn->areas = set->areas;
-	*txn_out = txn;
+}
+
+int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
+{
+	int ret = gpmm__set_lock(set);
+
+	if (ret)
+		return ret;
+	*txn_out = &set->txn;
+	start(*txn_out);
 	return 0;
 }
 
 /* Forget the transaction; the lock is still held. */
 static void reset(struct gpmm_txn *txn)
 {
-	txn->taken.len = 0;
-	txn->tree.out.len = 0;
-	txn->tree.retired = (struct node_lists){ 0 };
+	scratch_reset(&txn->taken);
+	scratch_reset(&txn->tree.out);
+	txn->tree.retired = (struct node_list){ 0 };
 	gpmm__plan_reset(&txn->plan);
 }
 
@@ -370,7 +377,7 @@ static void retire(struct gpmm_txn *txn)
 
 	for (size_t i = 0; i < txn->plan.dropped.len; i++)
 		vec_push(&limbo->open.hosts, txn->plan.dropped.v[i]);
-	gpmm__node_lists_join(&limbo->open.nodes, &txn->tree.retired);
+	node_list_join(&limbo->open.nodes, &txn->tree.retired);
 }
 
 /*
@@ -474,4 +481,23 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 	reset(txn);
 	finish(txn->set);
 	return 0;
+}
+
+bool gpmm__set_gather(struct gpmm_set *set)
+{
+	struct gpmm_txn *txn = &set->txn;
+	bool moved = false;
+
+	if (!gpmm__pool_mark(&set->pool))
+		return false;
+	start(txn);
+	if (!gpmm__btree_gather(&txn->tree) &&
+	    txn->tree.root != set->face.root) {
+		publish(txn);
+		retire(txn);
+		moved = true;
+	}
+	gpmm__pool_unmark(&set->pool);
+	reset(txn);
+	return moved;
 }
