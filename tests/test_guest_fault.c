@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -137,6 +138,57 @@ static void memory_that_is_inaccessible_is_an_error(void)
 	world_end(&world);
 }
 
+#define HUGE (UINT64_C(2) << 20)
+#define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+static uint64_t free_huge_pages(void)
+{
+	unsigned long pages = 0;
+	FILE *in = fopen(POOL "free_hugepages", "r");
+
+	if (in && fscanf(in, "%lu", &pages) != 1)
+		pages = 0;
+	if (in)
+		fclose(in);
+	return pages;
+}
+
+/* One page more than there are, of memory that did not set them aside. */
+static void huge_pages_that_run_out_are_an_error(void)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_HUGETLB,
+		.flags = GPMM_HOST_NORESERVE };
+	int pool = open(POOL "nr_hugepages", O_RDONLY | O_CLOEXEC), ret;
+	struct gpmm_host *host = NULL;
+	struct world world;
+	uint64_t done = 1;
+	char byte = 1;
+
+	/* As the tests of the pool do (test_host_options). */
+	if (pool >= 0)
+		flock(pool, LOCK_EX);
+	options.size = (free_huge_pages() + 1) * HUGE;
+	ret = gpmm_host_create(&options, &host);
+	if (ret) {
+		CU_ASSERT_EQUAL(ret, -EOPNOTSUPP);
+		printf("(no hugetlb here) ");
+		close(pool);
+		return;
+	}
+	world_make(&world, 0);
+	world_map(&world, BASE, host, GPMM_RW);
+	for (uint64_t at = 0; at < options.size; at += HUGE) {
+		ret = gpmm_write(&world.guest, BASE + at, &byte, 1, &done);
+		CU_ASSERT_EQUAL(ret, at + HUGE < options.size ? 0 : -EFAULT);
+	}
+	CU_ASSERT_EQUAL(done, 0);
+	CU_ASSERT_EQUAL(gpmm_fill(&world.guest, BASE, 2, options.size, &done),
+			-EFAULT);
+	CU_ASSERT_EQUAL(done, options.size - HUGE);
+	world_end(&world);
+	close(pool);
+}
+
 static void files_see_the_fault_as_well(void)
 {
 	struct world world;
@@ -251,6 +303,39 @@ static void an_embedder_s_handler_may_ask(void)
 	make_truncated(&world);
 	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + LEFT, &byte, 1, NULL),
 			-EFAULT);
+	world_end(&world);
+	sigaction(SIGBUS, &old, NULL);
+}
+
+/*
+ * A page that the hardware lost: the kernel says so in the same signal, but
+ * in other words. What it says of a page nobody touches is not an access's.
+ */
+static void say_it_was_lost(int signal, siginfo_t *info, void *context)
+{
+	siginfo_t said = *info;
+
+	said.si_code = BUS_MCEERR_AO;
+	if (gpmm_fault_recover(signal, &said, context))
+		_exit(98);
+	said.si_code = BUS_MCEERR_AR;
+	if (!gpmm_fault_recover(signal, &said, context))
+		_exit(99);
+}
+
+static void a_lost_page_is_an_error_where_it_is_touched(void)
+{
+	struct sigaction own = { .sa_sigaction = say_it_was_lost,
+				 .sa_flags = SA_SIGINFO }, old;
+	struct world world;
+	uint64_t done;
+	char bytes[64];
+
+	sigaction(SIGBUS, &own, &old);
+	make_truncated(&world);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + LEFT - 9, bytes, 64,
+				  &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 9);
 	world_end(&world);
 	sigaction(SIGBUS, &old, NULL);
 }
@@ -403,10 +488,12 @@ int main(void)
 		TEST(bytes_before_the_fault_are_done),
 		TEST(integers_fault_too),
 		TEST(memory_that_is_inaccessible_is_an_error),
+		TEST(huge_pages_that_run_out_are_an_error),
 		TEST(files_see_the_fault_as_well),
 		TEST(foreign_faults_go_to_the_earlier_handler),
 		TEST(a_handler_over_ours_makes_no_ring),
 		TEST(an_embedder_s_handler_may_ask),
+		TEST(a_lost_page_is_an_error_where_it_is_touched),
 		TEST(bugs_still_kill),
 		TEST(memory_paged_by_userfaultfd_works),
 		CU_TEST_INFO_NULL,

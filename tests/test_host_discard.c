@@ -4,12 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <CUnit/Basic.h>
@@ -236,6 +241,143 @@ static void a_pin_keeps_its_pages(void)
 	gpmm_host_put(host);
 }
 
+/* ------------------------------------- a discard stopped half-way --- */
+
+/*
+ * The kernel tells a userfaultfd of a removal and waits until it was read,
+ * before any page goes: a discard is held there as long as we like.
+ */
+static int watch_removals(void *addr, uint64_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API,
+				  .features = UFFD_FEATURE_EVENT_REMOVE };
+	struct uffdio_register reg = { .range = { (uintptr_t)addr, size },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK |
+			      UFFD_USER_MODE_ONLY);
+
+	/* Without O_NONBLOCK poll() would not know it. */
+	if (fd >= 0 && !ioctl(fd, UFFDIO_API, &api) &&
+	    !ioctl(fd, UFFDIO_REGISTER, &reg))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+struct half_way {
+	struct gpmm_area area;
+	bool by_area;
+	int uffd;
+	int tid;	/* atomic: of who pins, once it has started */
+	int pinned;	/* atomic: the byte it found, plus 1 */
+	int discarded;	/* what the discard returned */
+	int failed;	/* of the pinning thread */
+};
+
+static void *discard_it(void *arg)
+{
+	struct half_way *half_way = arg;
+
+	half_way->discarded = gpmm_host_discard(half_way->area.host, 0, PART);
+	return NULL;
+}
+
+/* What a pin sees first stays: not a byte that is about to go. */
+static void *pin_it(void *arg)
+{
+	struct half_way *half_way = arg;
+	struct gpmm_holder *holder = NULL;
+	struct gpmm_pin pin;
+
+	half_way->failed = gpmm_holder_create("device", &holder);
+	__atomic_store_n(&half_way->tid, (int)syscall(SYS_gettid),
+			 __ATOMIC_SEQ_CST);
+	if (half_way->by_area)
+		gpmm_area_pin(&half_way->area);
+	else
+		half_way->failed |= gpmm_pin_area(holder, &half_way->area,
+						  half_way->area.start, 1,
+						  &pin);
+	__atomic_store_n(&half_way->pinned,
+			 *(volatile char *)half_way->area.hva + 1,
+			 __ATOMIC_SEQ_CST);
+	if (half_way->by_area)
+		gpmm_area_unpin(&half_way->area);
+	else
+		gpmm_unpin(&pin);
+	gpmm_holder_destroy(holder);
+	return NULL;
+}
+
+static char state_of(int tid)
+{
+	char name[64], state = '?';
+	FILE *in;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/stat", tid);
+	in = fopen(name, "r");
+	if (in && fscanf(in, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (in)
+		fclose(in);
+	return state;
+}
+
+/* Until it sleeps, as it should, or has got its pin. */
+static void let_it_try(struct half_way *half_way)
+{
+	int tid;
+
+	while (!(tid = __atomic_load_n(&half_way->tid, __ATOMIC_SEQ_CST)))
+		sched_yield();
+	while (!__atomic_load_n(&half_way->pinned, __ATOMIC_SEQ_CST) &&
+	       state_of(tid) != 'S')
+		sched_yield();
+}
+
+/* The byte found, plus 1. */
+static int pin_half_way(struct half_way *half_way)
+{
+	struct uffdio_range all = { (uintptr_t)half_way->area.hva, SIZE };
+	pthread_t discarder, pinner;
+	struct uffd_msg message;
+	struct pollfd poll_it = { half_way->uffd, POLLIN, 0 };
+
+	pthread_create(&discarder, NULL, discard_it, half_way);
+	CU_ASSERT_EQUAL(poll(&poll_it, 1, -1), 1);
+	pthread_create(&pinner, NULL, pin_it, half_way);
+	let_it_try(half_way);
+	CU_ASSERT_EQUAL(read(half_way->uffd, &message, sizeof(message)),
+			sizeof(message));
+	CU_ASSERT_EQUAL(message.event, UFFD_EVENT_REMOVE);
+	pthread_join(discarder, NULL);
+	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_UNREGISTER, &all), 0);
+	pthread_join(pinner, NULL);
+	CU_ASSERT_EQUAL(half_way->discarded, 0);
+	CU_ASSERT_EQUAL(half_way->failed, 0);
+	return __atomic_load_n(&half_way->pinned, __ATOMIC_SEQ_CST);
+}
+
+static void a_pin_waits_for_a_discard_under_way(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct gpmm_host *host = make((struct gpmm_host_options){ 0 });
+		struct half_way half_way = { .by_area = i };
+
+		half_way.area = (struct gpmm_area){ .start = 0x10000,
+			.size = SIZE, .host = host,
+			.hva = gpmm_host_addr(host) };
+		memset(half_way.area.hva, 'a', SIZE);
+		half_way.uffd = watch_removals(half_way.area.hva, SIZE);
+		if (half_way.uffd < 0)
+			printf("(no userfaultfd here) ");
+		else
+			CU_ASSERT_EQUAL(pin_half_way(&half_way), 0 + 1);
+		close(half_way.uffd);
+		gpmm_host_put(host);
+	}
+}
+
 static void figures_of_a_kind_add_up(void)
 {
 	struct gpmm_host_stats before, now;
@@ -319,6 +461,7 @@ int main(void)
 	CU_ADD_TEST(suite, what_would_free_nothing_is_refused);
 	CU_ADD_TEST(suite, hostile_ranges_are_refused);
 	CU_ADD_TEST(suite, a_pin_keeps_its_pages);
+	CU_ADD_TEST(suite, a_pin_waits_for_a_discard_under_way);
 	CU_ADD_TEST(suite, figures_of_a_kind_add_up);
 	CU_ADD_TEST(suite, guest_memfd_is_held_mapped_or_blind);
 	CU_basic_run_tests();

@@ -74,5 +74,8 @@ int gpmm__host_lock(struct gpmm_host *host, uint64_t offset, uint64_t size)
 {
 	if (!(host->options.flags & GPMM_HOST_LOCK))
 		return 0;
-	return mlock((char *)host->addr + offset, size) ? -errno : 0;
+	if (!mlock((char *)host->addr + offset, size))
+		return 0;
+	/* Nothing at all may be locked. */
+	return errno == EPERM ? -ENOMEM : -errno;
 }
