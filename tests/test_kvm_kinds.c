@@ -191,7 +191,10 @@ static void test_features_say_what_is_there(void)
 	CU_ASSERT_EQUAL(features(), GPMM_KVM_READONLY | GPMM_KVM_REGION2 |
 			GPMM_KVM_MANUAL_LOG | GPMM_KVM_INITIALLY_SET_LOG |
 			GPMM_KVM_GUEST_MEMFD | GPMM_KVM_ATTRIBUTES |
-			GPMM_KVM_PRE_FAULT | GPMM_KVM_NO_ZAP_ALL);
+			GPMM_KVM_PRE_FAULT | GPMM_KVM_NO_ZAP_ALL |
+			GPMM_KVM_EVENT | GPMM_KVM_EVENT_ANY_SIZE |
+			GPMM_KVM_COALESCED);
+	fake.has_event = fake.has_any_size = fake.has_coalesced = false;
 	fake.manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
 	fake.says_region2 = false;
 	fake.ring = 4096;

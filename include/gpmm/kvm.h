@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+struct kvm_run;		/* of <linux/kvm.h> */
+
 /* ------------------------------------------------------------- features --- */
 
 /* What a host's KVM has; what it lacks is refused with -EOPNOTSUPP. */
@@ -34,6 +36,11 @@ extern "C" {
 #define GPMM_KVM_PRE_FAULT		(UINT64_C(1) << 8)
 /* gpmm_kvm_options.no_zap_all */
 #define GPMM_KVM_NO_ZAP_ALL		(UINT64_C(1) << 9)
+/* gpmm_kvm_attach_event(), and with writes of any width */
+#define GPMM_KVM_EVENT			(UINT64_C(1) << 10)
+#define GPMM_KVM_EVENT_ANY_SIZE		(UINT64_C(1) << 11)
+/* gpmm_kvm_attach_coalesced() */
+#define GPMM_KVM_COALESCED		(UINT64_C(1) << 12)
 
 /*
  * gpmm_kvm_features - what this VM's KVM has
@@ -121,6 +128,8 @@ int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
 /*
  * gpmm_kvm_destroy - free the backend; slots it still has stay in the VM
  *
+ * Hooks that are still attached are freed with it and stay, too.
+ *
  * Context: any; no set may still have areas of it. NULL is ignored.
  */
 void gpmm_kvm_destroy(struct gpmm_backend *backend);
@@ -163,6 +172,123 @@ int gpmm_kvm_populate(struct gpmm_backend *backend, int vcpu_fd,
 int gpmm_kvm_set_private(struct gpmm_backend *backend, gpmm_gpa_t start,
 			 uint64_t size, bool is_private);
 
+/* --------------------------------------------------------------- hooks --- */
+
+/*
+ * A hook lets KVM itself deal with what a guest writes to a window: an area of
+ * this backend's without memory, of which it has told the backend the owner.
+ * The write then makes no exit.
+ *
+ * A hook belongs to an owner, whether any area of it is mapped or not, and is
+ * in the VM as far as areas of that owner cover it. They change together: what
+ * is mapped, unmapped or cut in a transaction takes its hooks along, in the
+ * transaction's commit, which fails whole where KVM refuses one of them. (As
+ * with slots: what cannot be undone either is refused with -EIO until a later
+ * transaction has repaired it.) Where the owner's areas move, hooks move by
+ * the same distance; that is when a transaction unmaps the last of them and
+ * maps some (then or later), and the distance is that between the lowest
+ * addresses that they had and have. A window whose owner is another after the
+ * move (gpmm_mmio_create() fixes its base) has hooks of both owners attached
+ * meanwhile.
+ *
+ * While a transaction moves a hook, writes may exit as if there were none.
+ */
+struct gpmm_kvm_hook;
+
+/* An eventfd that is signalled by a write (KVM_IOEVENTFD). */
+struct gpmm_kvm_event {
+	void *owner;		/* of the window; not NULL */
+	gpmm_gpa_t gpa;		/* where it lies, or will first */
+	unsigned int size;	/* of the write, bytes: 1, 2, 4, 8; 0: any */
+	int fd;
+	bool match;		/* only where @value is written; not with 0 */
+	uint64_t value;
+};
+
+/*
+ * gpmm_kvm_attach_event - signal an eventfd instead of an exit
+ * @hook: receives it
+ *
+ * Context: writer.
+ * Owns: duplicates event->fd; the caller owns *@hook.
+ * Return: 0; -EINVAL; -ENOMEM; -EOPNOTSUPP without GPMM_KVM_EVENT (or
+ * GPMM_KVM_EVENT_ANY_SIZE); -EEXIST where there is such an event; what the
+ * kernel said.
+ */
+int gpmm_kvm_attach_event(struct gpmm_backend *backend,
+			  const struct gpmm_kvm_event *event,
+			  struct gpmm_kvm_hook **hook);
+
+/*
+ * gpmm_kvm_set_coalesced_ring - say where KVM puts writes that it keeps
+ * @run: any vCPU's kvm_run, mapped to KVM_GET_VCPU_MMAP_SIZE
+ *
+ * Once, before gpmm_kvm_attach_coalesced().
+ *
+ * Context: writer.
+ * Owns: borrows @run until the backend is destroyed.
+ * Return: 0; -EOPNOTSUPP without GPMM_KVM_COALESCED.
+ */
+int gpmm_kvm_set_coalesced_ring(struct gpmm_backend *backend,
+				struct kvm_run *run);
+
+/*
+ * gpmm_kvm_attach_coalesced - keep writes for later instead of an exit
+ * @owner: of the window; not NULL
+ * @gpa, @size: bytes; where it lies, or will first. A part that no area of
+ *	@owner covers exits.
+ * @hook: receives it
+ *
+ * For registers whose writes have no effect that the guest waits for. Where
+ * KVM's ring (KVM_REGISTER_COALESCED_MMIO) is full they exit.
+ *
+ * Context: writer.
+ * Owns: the caller owns *@hook.
+ * Return: 0; -EINVAL, also without gpmm_kvm_set_coalesced_ring(); -ENOMEM;
+ * -EOPNOTSUPP without GPMM_KVM_COALESCED; -EEXIST where it overlaps another
+ * of @owner's; what the kernel said.
+ */
+int gpmm_kvm_attach_coalesced(struct gpmm_backend *backend, void *owner,
+			      gpmm_gpa_t gpa, uint32_t size,
+			      struct gpmm_kvm_hook **hook);
+
+/*
+ * gpmm_kvm_detach - remove a hook
+ *
+ * Writes that were kept until then are still harvested.
+ *
+ * Context: writer. NULL is ignored.
+ * Owns: takes @hook where it returns 0; it is still attached otherwise.
+ * Return: 0; -EIO where it takes part in what could not be undone; -ENOMEM;
+ * what the kernel said.
+ */
+int gpmm_kvm_detach(struct gpmm_kvm_hook *hook);
+
+struct gpmm_kvm_access;
+
+/*
+ * @access: a write, as one that made an exit; its gpa is where the place that
+ *	was written lies by now
+ *
+ * Return: 0 to go on; anything else ends the harvest after this write and is
+ * returned by it.
+ */
+typedef int gpmm_kvm_write_fn(void *arg, const struct gpmm_kvm_access *access);
+
+/*
+ * gpmm_kvm_harvest_coalesced - take the writes that KVM has kept
+ * @fn: called for each, in their order, on this thread; it may change the set
+ *
+ * For every vCPU's thread before it serves an exit (a device may rely on the
+ * order), and from time to time. Threads take turns.
+ *
+ * Context: not-reader, and not from a callback.
+ * Return: 0; -EDEADLK from @fn; -ENOMEM with nothing taken; what @fn returned,
+ * with the rest still to be harvested.
+ */
+int gpmm_kvm_harvest_coalesced(struct gpmm_backend *backend,
+			       gpmm_kvm_write_fn *fn, void *arg);
+
 /* ---------------------------------------------------------------- gate --- */
 
 /*
@@ -180,7 +306,6 @@ int gpmm_kvm_set_private(struct gpmm_backend *backend, gpmm_gpa_t start,
  * anything else: a vCPU's thread may itself change the set.
  */
 struct gpmm_kvm_vcpu;
-struct kvm_run;
 
 /* How to bring a vCPU out of KVM_RUN: @kick, or else one or both of these. */
 struct gpmm_kvm_vcpu_options {

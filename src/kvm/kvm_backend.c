@@ -81,6 +81,26 @@ static bool is_wellformed(struct gpmm_backend *be, const struct gpmm_area *area)
 
 /* ----------------------------------------------------------------- ops --- */
 
+/* Without memory, and with somebody whom its hooks could belong to. */
+static bool is_window(const struct gpmm_area *area)
+{
+	return !area->hva && area->owner;
+}
+
+static int change_window(struct kvm_backend *kvm, const struct gpmm_area *area,
+			 bool map)
+{
+	struct windows *windows = &kvm->hooks.windows;
+
+	if (gpmm__hooks_are_lost(&kvm->hooks, area->start,
+				 gpmm_area_last(area)))
+		return -EIO;
+	return map ? gpmm__window_map(windows, area->start, area->size,
+				      area->owner) :
+		     gpmm__window_unmap(windows, area->start, area->size,
+					area->owner);
+}
+
 static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
 {
 	const struct kvm_region region = to_region(area, area->flags);
@@ -88,6 +108,8 @@ static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
 
 	if (!is_wellformed(be, area))
 		return -EINVAL;
+	if (is_window(area))
+		return change_window(to_kvm(be), area, true);
 	if (!has_slot(area, area->flags))
 		return 0;
 	ret = check_region(to_kvm(be), &region);
@@ -101,6 +123,8 @@ static int kvm_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
 {
 	if (!is_wellformed(be, area))
 		return -EINVAL;
+	if (is_window(area))
+		return change_window(to_kvm(be), area, false);
 	if (!has_slot(area, area->flags))
 		return 0;
 	return gpmm__kvm_txn_cut(&to_kvm(be)->txn, area->start,
@@ -133,9 +157,11 @@ static int kvm_begin(struct gpmm_backend *be)
 	struct kvm_backend *kvm = to_kvm(be);
 	int ret = lock_acquire(&kvm->lock);
 
-	if (!ret)
-		gpmm__kvm_txn_begin(&kvm->txn, &kvm->slots);
-	return ret;
+	if (ret)
+		return ret;
+	gpmm__hooks_repair(&kvm->hooks);
+	gpmm__kvm_txn_begin(&kvm->txn, &kvm->slots);
+	return 0;
 }
 
 static int plan(struct kvm_backend *kvm)
@@ -145,8 +171,25 @@ static int plan(struct kvm_backend *kvm)
 	if (ret)
 		return ret;
 	ret = gpmm__dirty_log_room(&kvm->log, &kvm->slots);
+	if (!ret)
+		ret = gpmm__hooks_plan(&kvm->hooks);
 	if (ret)
 		gpmm__slots_unplan(&kvm->slots);
+	return ret;
+}
+
+/* Both, or neither. */
+static int apply_plan(struct kvm_backend *kvm)
+{
+	int ret = gpmm__hooks_apply(&kvm->hooks);
+
+	if (ret) {
+		gpmm__slots_unplan(&kvm->slots);
+		return ret;
+	}
+	ret = gpmm__slots_apply(&kvm->slots);
+	if (ret && !gpmm__hooks_undo(&kvm->hooks))
+		ret = -EIO;
 	return ret;
 }
 
@@ -160,7 +203,7 @@ static int apply(struct kvm_backend *kvm)
 	if (kvm->txn.exchange.hole)
 		held = gpmm__gate_close(&kvm->gate);
 	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
-	ret = gpmm__slots_apply(&kvm->slots);
+	ret = apply_plan(kvm);
 	if (!ret)
 		gpmm__dirty_log_after(&kvm->log, &kvm->slots, held);
 	return ret;
@@ -171,6 +214,7 @@ static void kvm_abort(struct gpmm_backend *be)
 	struct kvm_backend *kvm = to_kvm(be);
 
 	gpmm__kvm_txn_drop(&kvm->txn);
+	gpmm__hooks_drop(&kvm->hooks);
 	lock_release(&kvm->lock);
 	/* Of an undo: what it was to undo may have left the gate closed. */
 	gpmm__gate_open(&kvm->gate);
@@ -188,6 +232,7 @@ static int kvm_commit(struct gpmm_backend *be)
 	}
 	gpmm__slots_owe(&kvm->slots, before);
 	gpmm__kvm_txn_done(&kvm->txn);
+	gpmm__hooks_done(&kvm->hooks);
 	kvm->commits++;
 	lock_release(&kvm->lock);
 	return 0;
@@ -257,9 +302,15 @@ static int init_rooms(struct kvm_backend *kvm,
 
 	if (ret)
 		return ret;
-	ret = init_slots(kvm, options, count);
+	ret = gpmm__hooks_init(&kvm->hooks, &kvm->sys);
 	if (ret)
-		gpmm__gate_fini(&kvm->gate);
+		goto fini_gate;
+	ret = init_slots(kvm, options, count);
+	if (!ret)
+		return 0;
+	gpmm__hooks_fini(&kvm->hooks);
+fini_gate:
+	gpmm__gate_fini(&kvm->gate);
 	return ret;
 }
 
@@ -332,6 +383,7 @@ void gpmm_kvm_destroy(struct gpmm_backend *backend)
 	kvm = to_kvm(backend);
 	gpmm__dirty_log_fini(&kvm->log);
 	gpmm__slots_fini(&kvm->slots);
+	gpmm__hooks_fini(&kvm->hooks);
 	gpmm__kvm_txn_fini(&kvm->txn);
 	gpmm__gate_fini(&kvm->gate);
 	lock_fini(&kvm->lock);

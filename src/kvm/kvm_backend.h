@@ -8,6 +8,7 @@
 
 #include "kvm/dirty_log.h"
 #include "kvm/gate.h"
+#include "kvm/hook.h"
 #include "kvm/kvm_sys.h"
 #include "kvm/kvm_txn.h"
 #include "kvm/slots.h"
@@ -22,6 +23,7 @@ struct kvm_backend {
 	struct slots slots;
 	struct kvm_txn txn;
 	struct dirty_log log;
+	struct hooks hooks;
 	uint64_t commits;
 };
 

@@ -175,6 +175,46 @@ int gpmm__kvm_pre_fault(struct kvm_sys *sys, int vcpu_fd, uint64_t *gpa,
 	return ret;
 }
 
+int gpmm__kvm_set_event(struct kvm_sys *sys, const struct kvm_event *event,
+			bool on)
+{
+	const struct kvm_ioeventfd arg = {
+		.datamatch = event->value,
+		.addr = event->gpa,
+		.len = event->size,
+		.fd = event->fd,
+		.flags = (event->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) |
+			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return vm_ioctl(sys, KVM_IOEVENTFD, (uintptr_t)&arg);
+}
+
+int gpmm__kvm_set_coalesced(struct kvm_sys *sys, uint64_t gpa, uint32_t size,
+			    bool on)
+{
+	const struct kvm_coalesced_mmio_zone arg = {
+		.addr = gpa, .size = size,
+	};
+
+	return vm_ioctl(sys, on ? KVM_REGISTER_COALESCED_MMIO :
+			KVM_UNREGISTER_COALESCED_MMIO, (uintptr_t)&arg);
+}
+
+struct kvm_coalesced_mmio_ring *gpmm__kvm_coalesced_ring(struct kvm_run *run,
+							 unsigned int page)
+{
+	return (void *)((char *)run + page * sysconf(_SC_PAGESIZE));
+}
+
+/* The ring has a page. */
+uint32_t gpmm__kvm_coalesced_max(void)
+{
+	return (sysconf(_SC_PAGESIZE) -
+		sizeof(struct kvm_coalesced_mmio_ring)) /
+	       sizeof(struct kvm_coalesced_mmio);
+}
+
 int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring)
 {
 	off_t offset = (off_t)KVM_DIRTY_LOG_PAGE_OFFSET *

@@ -133,6 +133,33 @@ int gpmm__kvm_set_private(struct kvm_sys *sys, uint64_t gpa, uint64_t size,
 int gpmm__kvm_pre_fault(struct kvm_sys *sys, int vcpu_fd, uint64_t *gpa,
 			uint64_t *size);
 
+/* An eventfd for writes at an address. */
+struct kvm_event {
+	uint64_t gpa;
+	uint32_t size;		/* bytes; 0: any */
+	int fd;
+	bool match;		/* only of @value */
+	uint64_t value;
+};
+
+/* Add an event to the VM or remove it. Return: 0 or -errno. */
+int gpmm__kvm_set_event(struct kvm_sys *sys, const struct kvm_event *event,
+			bool on);
+/*
+ * Keep writes to a range, or no more. To remove a zone KVM removes all that
+ * contain its range. Return: 0 or -errno.
+ */
+int gpmm__kvm_set_coalesced(struct kvm_sys *sys, uint64_t gpa, uint32_t size,
+			    bool on);
+
+/*
+ * The ring of what was kept, @page of a vCPU's mapping (as the capability
+ * says), and how many entries it can have.
+ */
+struct kvm_coalesced_mmio_ring *gpmm__kvm_coalesced_ring(struct kvm_run *run,
+							 unsigned int page);
+uint32_t gpmm__kvm_coalesced_max(void);
+
 /* A vCPU's dirty ring, mapped. Return: 0 or -errno. */
 int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring);
 void gpmm__kvm_unmap_ring(struct kvm_dirty_gfn *ring, size_t bytes);

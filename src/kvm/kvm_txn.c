@@ -23,50 +23,19 @@ void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
 
 /* ---------------------------------------------------------------- nodes --- */
 
-/* Have @count nodes at hand. Return: 0 or -ENOMEM. */
 static int reserve(struct kvm_txn *txn, uint64_t count)
 {
-	struct slot *spare = txn->spare;
-
-	while (count && spare) {
-		spare = spare->left;
-		count--;
-	}
-	for (; count; count--) {
-		spare = gpmm__zalloc(sizeof(*spare));
-		if (!spare)
-			return -ENOMEM;
-		spare->left = txn->spare;
-		txn->spare = spare;
-	}
-	return 0;
+	return gpmm__spare_have(&txn->spare, count);
 }
 
 /* Precondition: reserve(). */
 static void add_piece(struct kvm_txn *txn, const struct kvm_region *region,
 		      bool nomerge)
 {
-	struct slot *piece = txn->spare;
+	struct slot *piece = gpmm__spare_take(&txn->spare);
 
-	txn->spare = piece->left;
 	*piece = (struct slot){ .at = *region, .nomerge = nomerge };
 	gpmm__slot_insert(&txn->pieces, piece);
-}
-
-static void drop_piece(struct kvm_txn *txn, struct slot *piece)
-{
-	piece->left = txn->spare;
-	txn->spare = piece;
-}
-
-static void drop_spare(struct kvm_txn *txn)
-{
-	struct slot *spare;
-
-	while ((spare = txn->spare)) {
-		txn->spare = spare->left;
-		gpmm__free(spare);
-	}
 }
 
 /* --------------------------------------------------------------- pieces --- */
@@ -131,7 +100,7 @@ static void cut_piece(struct kvm_txn *txn, struct slot *piece, uint64_t first,
 		add_piece(txn, &above, piece->nomerge);
 	}
 	if (!left)
-		drop_piece(txn, piece);
+		gpmm__spare_give(&txn->spare, piece);
 }
 
 /* Precondition: take(), and one node reserved. */
@@ -250,7 +219,7 @@ static int gather(struct kvm_txn *txn)
 		gpmm__slot_remove(&txn->pieces, piece);
 		if (left && runs_on(left, piece)) {
 			left->at.size += piece->at.size;
-			drop_piece(txn, piece);
+			gpmm__spare_give(&txn->spare, piece);
 		} else {
 			after->at[after->count++] = piece;
 		}
@@ -287,7 +256,7 @@ void gpmm__kvm_txn_done(struct kvm_txn *txn)
 
 	for (i = 0; i < txn->before.count; i++) {
 		gpmm__slot_remove(live, txn->before.at[i]);
-		gpmm__free(txn->before.at[i]);
+		gpmm__spare_give(&txn->spare, txn->before.at[i]);
 	}
 	for (i = 0; i < txn->after.count; i++) {
 		txn->after.at[i]->match = NULL;
@@ -295,7 +264,7 @@ void gpmm__kvm_txn_done(struct kvm_txn *txn)
 	}
 	txn->before.count = 0;
 	txn->after.count = 0;
-	drop_spare(txn);
+	gpmm__spare_trim(&txn->spare);
 }
 
 void gpmm__kvm_txn_drop(struct kvm_txn *txn)
@@ -307,15 +276,16 @@ void gpmm__kvm_txn_drop(struct kvm_txn *txn)
 		txn->before.at[i]->match = NULL;
 	}
 	for (i = 0; i < txn->after.count; i++)
-		gpmm__free(txn->after.at[i]);
+		gpmm__spare_give(&txn->spare, txn->after.at[i]);
 	gpmm__slot_free_all(&txn->pieces);
-	drop_spare(txn);
+	gpmm__spare_trim(&txn->spare);
 	txn->before.count = 0;
 	txn->after.count = 0;
 }
 
 void gpmm__kvm_txn_fini(struct kvm_txn *txn)
 {
+	gpmm__spare_free(&txn->spare);
 	gpmm__free(txn->before.at);
 	gpmm__free(txn->after.at);
 }

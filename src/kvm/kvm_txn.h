@@ -16,7 +16,7 @@ struct kvm_txn {
 	struct slot_tree pieces;
 	struct slot_array after;
 	struct exchange exchange;
-	struct slot *spare;	/* nodes for what must not fail, by @left */
+	struct spare_slots spare;
 };
 
 void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots);

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "kvm/slot_tree.h"
 
+#include <errno.h>
+
 #include "util/alloc.h"
+
+/* The double keeps none, so that each transaction's allocations can fail. */
+#ifdef GPMM_DOUBLE
+#define SPARE_KEPT 0
+#else
+#define SPARE_KEPT 16
+#endif
 
 /* xorshift: the shape must be random, not secret. */
 static uint32_t next_weight(struct slot_tree *tree)
@@ -111,4 +120,32 @@ void gpmm__slot_free_all(struct slot_tree *tree)
 		tree->root = join(slot->left, slot->right);
 		gpmm__free(slot);
 	}
+}
+
+int gpmm__spare_have(struct spare_slots *spare, size_t count)
+{
+	while (spare->count < count) {
+		struct slot *slot = gpmm__alloc(sizeof(*slot));
+
+		if (!slot)
+			return -ENOMEM;
+		gpmm__spare_give(spare, slot);
+	}
+	return 0;
+}
+
+static void shrink(struct spare_slots *spare, size_t count)
+{
+	while (spare->count > count)
+		gpmm__free(gpmm__spare_take(spare));
+}
+
+void gpmm__spare_free(struct spare_slots *spare)
+{
+	shrink(spare, 0);
+}
+
+void gpmm__spare_trim(struct spare_slots *spare)
+{
+	shrink(spare, SPARE_KEPT);
 }

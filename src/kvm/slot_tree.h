@@ -54,4 +54,34 @@ struct slot *gpmm__slot_next(const struct slot_tree *tree,
 /* Free every slot of the tree, which is empty afterwards. */
 void gpmm__slot_free_all(struct slot_tree *tree);
 
+/* Nodes at hand for what must not fail, by @left. */
+struct spare_slots {
+	struct slot *first;
+	size_t count;
+};
+
+/* Have @count nodes. Return: 0 or -ENOMEM. */
+int gpmm__spare_have(struct spare_slots *spare, size_t count);
+
+static inline struct slot *gpmm__spare_take(struct spare_slots *spare)
+{
+	struct slot *slot = spare->first;
+
+	spare->first = slot->left;
+	spare->count--;
+	return slot;
+}
+
+static inline void gpmm__spare_give(struct spare_slots *spare,
+				    struct slot *slot)
+{
+	slot->left = spare->first;
+	spare->first = slot;
+	spare->count++;
+}
+
+/* Free all, or all but a few that the next transaction will want. */
+void gpmm__spare_free(struct spare_slots *spare);
+void gpmm__spare_trim(struct spare_slots *spare);
+
 #endif

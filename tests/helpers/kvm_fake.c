@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define PAGE 4096
+#define PAGE FAKE_PAGE
 
 void kvm_fake_init(struct kvm_fake *fake)
 {
@@ -17,6 +17,9 @@ void kvm_fake_init(struct kvm_fake *fake)
 		.has_attributes = true,
 		.has_pre_fault = true,
 		.has_quirk = true,
+		.has_event = true,
+		.has_any_size = true,
+		.has_coalesced = true,
 		.left = -1,
 		.error = -ENOMEM,
 		.manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
@@ -232,6 +235,121 @@ static int pre_fault(struct kvm_fake *fake, uintptr_t arg)
 	return 0;
 }
 
+/* --------------------------------------------------------- windows --- */
+
+/* KVM's: one would be signalled where the other would. */
+static bool collides(const struct kvm_fake_event *a,
+		     const struct kvm_fake_event *b)
+{
+	return a->fd >= 0 && b->fd >= 0 && a->addr == b->addr &&
+	       (!a->len || !b->len || a->len == b->len) &&
+	       (!a->match || !b->match || a->value == b->value);
+}
+
+static int add_event(struct kvm_fake *fake, const struct kvm_fake_event *new)
+{
+	for (unsigned int i = 0; i < fake->nr_events; i++)
+		if (collides(&fake->events[i], new))
+			return -EEXIST;
+	if (fake->nr_events == FAKE_EVENTS)
+		return -ENOSPC;
+	fake->events[fake->nr_events++] = *new;
+	return 0;
+}
+
+static void remove_event(struct kvm_fake *fake, unsigned int i)
+{
+	fake->events[i] = fake->events[--fake->nr_events];
+}
+
+static int set_event(struct kvm_fake *fake, uintptr_t arg)
+{
+	const struct kvm_ioeventfd *in = (const void *)arg;
+	const struct kvm_fake_event event = {
+		in->addr, in->len, in->fd,
+		in->flags & KVM_IOEVENTFD_FLAG_DATAMATCH, in->datamatch, 0,
+	};
+
+	if (fails(fake))
+		return fake->error;
+	if (!(in->flags & KVM_IOEVENTFD_FLAG_DEASSIGN))
+		return add_event(fake, &event);
+	for (unsigned int i = 0; i < fake->nr_events; i++) {
+		const struct kvm_fake_event *at = &fake->events[i];
+
+		if (at->fd == event.fd && collides(at, &event) &&
+		    at->len == event.len && at->match == event.match) {
+			remove_event(fake, i);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+/* All zones that contain the range go; none is no error. */
+static int set_zone(struct kvm_fake *fake, uintptr_t arg, bool on)
+{
+	const struct kvm_coalesced_mmio_zone *in = (const void *)arg;
+	const struct kvm_fake_event zone = {
+		.addr = in->addr, .len = in->size, .fd = -1,
+	};
+
+	if (fails(fake))
+		return fake->error;
+	if (on)
+		return add_event(fake, &zone);
+	for (unsigned int i = fake->nr_events; i--;) {
+		const struct kvm_fake_event *at = &fake->events[i];
+
+		if (at->fd < 0 && at->addr <= zone.addr &&
+		    zone.addr + zone.len <= at->addr + at->len)
+			remove_event(fake, i);
+	}
+	return 0;
+}
+
+static bool keep(struct kvm_fake *fake, uint64_t gpa, uint32_t size,
+		 uint64_t value)
+{
+	struct kvm_coalesced_mmio_ring *ring =
+		(void *)(fake->run + FAKE_PAGE);
+	const uint32_t max = (FAKE_PAGE - sizeof(*ring)) /
+			     sizeof(*ring->coalesced_mmio);
+	struct kvm_coalesced_mmio *at = &ring->coalesced_mmio[ring->last];
+
+	if ((ring->last + 1) % max == ring->first)
+		return false;
+	*at = (struct kvm_coalesced_mmio){ .phys_addr = gpa, .len = size };
+	memcpy(at->data, &value, size);
+	ring->last = (ring->last + 1) % max;
+	return true;
+}
+
+static bool is_signalled(const struct kvm_fake_event *event, uint64_t gpa,
+			 uint32_t size, uint64_t value)
+{
+	return event->fd >= 0 && event->addr == gpa &&
+	       (!event->len || event->len == size) &&
+	       (!event->match || event->value == value);
+}
+
+bool kvm_fake_mmio(struct kvm_fake *fake, uint64_t gpa, uint32_t size,
+		   uint64_t value)
+{
+	for (unsigned int i = 0; i < fake->nr_events; i++) {
+		struct kvm_fake_event *at = &fake->events[i];
+
+		if (is_signalled(at, gpa, size, value)) {
+			at->signals++;
+			return true;
+		}
+		if (at->fd < 0 && gpa >= at->addr &&
+		    gpa + size <= at->addr + at->len)
+			return keep(fake, gpa, size, value);
+	}
+	return false;
+}
+
 static int extension(const struct kvm_fake *fake, uintptr_t cap)
 {
 	switch (cap) {
@@ -251,6 +369,12 @@ static int extension(const struct kvm_fake *fake, uintptr_t cap)
 		return fake->has_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return fake->has_pre_fault;
+	case KVM_CAP_IOEVENTFD:
+		return fake->has_event;
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+		return fake->has_any_size;
+	case KVM_CAP_COALESCED_MMIO:
+		return fake->has_coalesced;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return fake->has_quirk ? KVM_X86_QUIRK_SLOT_ZAP_ALL : 0;
 	default:
@@ -276,6 +400,12 @@ static int fake_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
 		return set_attributes(ctx, arg);
 	case KVM_PRE_FAULT_MEMORY:
 		return pre_fault(ctx, arg);
+	case KVM_IOEVENTFD:
+		return set_event(ctx, arg);
+	case KVM_REGISTER_COALESCED_MMIO:
+		return set_zone(ctx, arg, true);
+	case KVM_UNREGISTER_COALESCED_MMIO:
+		return set_zone(ctx, arg, false);
 	case KVM_ENABLE_CAP:
 		return enable_cap(ctx, arg);
 	default:

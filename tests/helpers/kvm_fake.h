@@ -9,6 +9,18 @@
 #include "kvm/kvm_sys.h"
 
 #define FAKE_SLOTS 64
+#define FAKE_EVENTS 32
+#define FAKE_PAGE 4096
+
+/* An ioeventfd, or a zone whose writes are kept (fd -1). */
+struct kvm_fake_event {
+	uint64_t addr;
+	uint32_t len;
+	int fd;
+	bool match;
+	uint64_t value;
+	unsigned int signals;
+};
 
 struct kvm_fake {
 	struct kvm_region slots[FAKE_SLOTS];
@@ -36,6 +48,14 @@ struct kvm_fake {
 	uint64_t log;			/* bits of manual-protect turned on */
 	unsigned int region1_calls;
 	unsigned int region2_calls;
+	/* What deals with writes to windows. */
+	bool has_event;
+	bool has_any_size;
+	bool has_coalesced;
+	struct kvm_fake_event events[FAKE_EVENTS];
+	unsigned int nr_events;
+	/* A vCPU's mapping; the ring is its second page. */
+	_Alignas(FAKE_PAGE) uint8_t run[2 * FAKE_PAGE];
 };
 
 /* A machine with everything, and no slot. */
@@ -46,6 +66,10 @@ struct kvm_sys kvm_fake_sys(struct kvm_fake *fake);
 
 /* A guest writes a page; nothing where it is not logged. */
 void kvm_fake_write(struct kvm_fake *fake, uint64_t gpa);
+
+/* A guest writes to a device. Return: whether that makes no exit. */
+bool kvm_fake_mmio(struct kvm_fake *fake, uint64_t gpa, uint32_t size,
+		   uint64_t value);
 
 unsigned int kvm_fake_count(const struct kvm_fake *fake);
 
