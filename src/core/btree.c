@@ -407,11 +407,11 @@ static int reserve_small(struct btree *tree, size_t n)
 
 	if (node)
 		total += node_len(root_class(tree->root, 0), node);
-	ret = gpmm__pool_reserve(tree->pool, LEAF_FLAT,
+	ret = pool_reserve(tree->pool, LEAF_FLAT,
 				 flat || total > LEAF_CAP);
 	if (ret)
 		return ret;
-	return gpmm__pool_reserve(tree->pool, LEAF_NARROW,
+	return pool_reserve(tree->pool, LEAF_NARROW,
 				  total > FLAT_CAP ? total / LEAF_CAP + 2 : 1);
 }
 
@@ -432,10 +432,10 @@ int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes)
 	if (!ret && is_small(tree))
 		ret = reserve_small(tree, n);
 	else if (!ret)
-		ret = gpmm__pool_reserve(tree->pool, node_class(wide, 0),
+		ret = pool_reserve(tree->pool, node_class(wide, 0),
 					 n / LEAF_CAP + level);
 	if (!ret)
-		ret = gpmm__pool_reserve(tree->pool, node_class(wide, 1),
+		ret = pool_reserve(tree->pool, node_class(wide, 1),
 					 inner);
 	return ret;
 }

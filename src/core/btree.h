@@ -123,11 +123,14 @@ struct local_change {
 	size_t removed;
 	const struct item *items;
 	size_t n;
+	/* What gpmm__btree_is_local() finds out for the others. */
+	unsigned int len;
+	unsigned int shared;	/* nodes on the way that are to be copied */
 };
 
 /* Can it be made so? No node then splits, or becomes too small. */
 bool gpmm__btree_is_local(const struct btree *tree,
-			  const struct local_change *change);
+			  struct local_change *change);
 
 int gpmm__btree_reserve_local(struct btree *tree,
 			      const struct local_change *change);

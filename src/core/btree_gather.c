@@ -27,7 +27,7 @@ static int reserve(struct gather *gather)
 	int ret = 0;
 
 	for (unsigned int class = 0; !ret && class < NODE_CLASSES; class++)
-		ret = gpmm__pool_reserve(gather->tree->pool, class,
+		ret = pool_reserve(gather->tree->pool, class,
 					 gather->copies[class]);
 	return ret;
 }

@@ -17,11 +17,6 @@ struct summary {
 	int32_t gap;
 };
 
-static bool is_own(const struct btree *tree, const void *node)
-{
-	return node_is_of(node, tree->stamp);
-}
-
 /* ------------------------------------------------------------- the leaf --- */
 
 struct leaf {
@@ -96,54 +91,52 @@ static void splice_leaf(const struct leaf *to, const struct leaf *from,
 		put(to, a + i, &change->items[i]);
 }
 
-/* A node to write: the same one, or its copy's memory. */
-static void *writable(struct btree *tree, enum node_class class, void *node)
+/* The node on the way to write: the same one, or its copy's memory. */
+static void *writable(struct btree *tree, const struct local_change *change,
+		      unsigned int height)
 {
-	if (is_own(tree, node))
+	void *node = change->way->node[height];
+
+	if (height >= change->shared)
 		return node;
 	node_list_add(&tree->retired, node);
-	return gpmm__pool_take(tree->pool, class, tree->stamp);
+	return gpmm__pool_take(tree->pool, root_class(tree->root, height),
+			       tree->stamp);
 }
 
 /*
- * The largest hole of a node in which some holes have changed: @before was the
- * largest of them, @after is.
+ * Some holes of a node have changed, of which @before was the largest and
+ * @after is. Return: whether its largest hole, @gap, is known all the same.
  */
-static int32_t new_gap(enum node_class class, void *node, int32_t gap,
-		       int32_t before, int32_t after)
+static bool follow_gap(int32_t *gap, int32_t before, int32_t after)
 {
-	struct item item;
-
-	if (after >= gap)
-		return after;
-	if (before < gap)
-		return gap;
-	gpmm__node_summary(class, node, node_len(class, node), &item);
-	return (int32_t)item.gap;
+	if (after >= *gap)
+		*gap = after;
+	else if (before == *gap)
+		return false;
+	return true;
 }
 
 static void change_leaf(struct btree *tree, const struct local_change *change,
 			struct summary *summary, bool is_top)
 {
 	enum node_class class = root_class(tree->root, 0);
-	void *node = change->way->node[0];
-	unsigned int len = node_len(class, node);
 	unsigned int a = change->place;
 	unsigned int n = (unsigned int)change->n;
-	struct leaf from = leaf_at(class, node, len), to;
-	int32_t before;
+	unsigned int removed = (unsigned int)change->removed;
+	struct leaf from = leaf_at(class, change->way->node[0], change->len);
+	struct leaf to;
+	int32_t before = is_top ? 0 : leaf_hole(&from, a, a + removed);
 
 	node_visit();
-	before = is_top ? 0 :
-		 leaf_hole(&from, a, a + (unsigned int)change->removed);
-	to = leaf_at(class, writable(tree, class, node),
-		     len + n - (unsigned int)change->removed);
+	to = leaf_at(class, writable(tree, change, 0),
+		     change->len + n - removed);
 	splice_leaf(&to, &from, change);
 	summary->child = to.key;
 	if (is_top)
 		return;
-	summary->gap = new_gap(class, to.key, summary->gap, before,
-			       leaf_hole(&to, a, a + n));
+	if (!follow_gap(&summary->gap, before, leaf_hole(&to, a, a + n)))
+		summary->gap = leaf_hole(&to, 1, to.len - 1);
 	summary->key = to.key[0];
 	summary->last = (int32_t)to.record[to.len - 1].last;
 }
@@ -189,14 +182,12 @@ static int32_t inner_hole(const struct inner_narrow *inner, unsigned int i)
 	return most;
 }
 
-static struct inner_narrow *writable_inner(struct btree *tree,
-					   enum node_class class, void *node)
+static int32_t inner_gap(enum node_class class, struct inner_narrow *inner)
 {
-	struct inner_narrow *to = writable(tree, class, node);
+	struct item item;
 
-	if (to != node)
-		memcpy(to, node, sizeof(*to));
-	return to;
+	gpmm__node_summary(class, inner, node_len(class, inner), &item);
+	return (int32_t)item.gap;
 }
 
 /*
@@ -209,17 +200,19 @@ static void change_inner(struct btree *tree, const struct local_change *change,
 {
 	enum node_class class = root_class(tree->root, height);
 	unsigned int i = change->way->at[height];
-	struct inner_narrow *inner = change->way->node[height];
-	int32_t before = inner_hole(inner, i);
+	const struct inner_narrow *from = change->way->node[height];
+	struct inner_narrow *inner = writable(tree, change, height);
+	int32_t before = inner_hole(from, i);
 
 	node_visit();
-	inner = writable_inner(tree, class, inner);
+	if (inner != from)
+		memcpy(inner, from, sizeof(*inner));
 	put_summary(inner, i, now);
 	kept->child = inner;
 	if (height == root_height(tree->root))
 		return;
-	kept->gap = new_gap(class, inner, kept->gap, before,
-			    inner_hole(inner, i));
+	if (!follow_gap(&kept->gap, before, inner_hole(inner, i)))
+		kept->gap = inner_gap(class, inner);
 	kept->key = inner->key[0];
 	if (is_last(inner, i))
 		kept->last = now->last;
@@ -242,8 +235,20 @@ static struct summary kept_at(const struct btree *tree,
 
 /* ---------------------------------------------------------------- doors --- */
 
+/* Above a node of its own all are its own. */
+static unsigned int count_shared(const struct btree *tree,
+				 const struct gpmm_iter *way)
+{
+	unsigned int top = root_height(tree->root);
+	unsigned int shared = 0;
+
+	while (shared <= top && !node_is_of(way->node[shared], tree->stamp))
+		shared++;
+	return shared;
+}
+
 bool gpmm__btree_is_local(const struct btree *tree,
-			  const struct local_change *change)
+			  struct local_change *change)
 {
 	enum node_class class = root_class(tree->root, 0);
 	size_t len, then;
@@ -254,27 +259,22 @@ bool gpmm__btree_is_local(const struct btree *tree,
 	if (change->place + change->removed > len)
 		return false;
 	then = len - change->removed + change->n;
+	change->len = (unsigned int)len;
+	change->shared = count_shared(tree, change->way);
 	return then && then <= node_cap(class) &&
 	       (then >= node_min(class) || then >= len ||
 		!root_height(tree->root));
 }
 
-/* Above a node of its own all are its own. */
 int gpmm__btree_reserve_local(struct btree *tree,
 			      const struct local_change *change)
 {
-	unsigned int top = root_height(tree->root);
-	unsigned int shared = 0;
-	int ret;
+	unsigned int shared = change->shared;
+	int ret = pool_reserve(tree->pool, root_class(tree->root, 0),
+			       shared > 0);
 
-	while (shared <= top && !is_own(tree, change->way->node[shared]))
-		shared++;
-	ret = gpmm__pool_reserve(tree->pool, root_class(tree->root, 0),
-				 shared > 0);
-	if (!ret)
-		ret = gpmm__pool_reserve(tree->pool, INNER_NARROW,
-					 shared > 1 ? shared - 1 : 0);
-	return ret;
+	return ret ? ret : pool_reserve(tree->pool, INNER_NARROW,
+					shared > 1 ? shared - 1 : 0);
 }
 
 void gpmm__btree_replace_local(struct btree *tree,

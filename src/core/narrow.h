@@ -56,4 +56,17 @@ static inline bool narrow_first(enum node_class class, const void *node,
 	return true;
 }
 
+/* gpmm__cursor_first(), inlined where it need not leave a narrow leaf. */
+static inline bool cursor_first(const struct gpmm_iter *cursor,
+				uint64_t *first)
+{
+	uintptr_t root = cursor->root;
+
+	if (root_node(root) && !root_is_wide(root) &&
+	    narrow_first(root_class(root, 0), cursor->node[0], cursor->at[0],
+			 first))
+		return true;
+	return gpmm__cursor_first(cursor, first);
+}
+
 #endif

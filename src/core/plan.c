@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
-#include "core/btree.h"
 #include "core/fanout.h"
 #include "core/find.h"
+#include "core/narrow.h"
 #include "core/plan.h"
 
 /* ------------------------------------------------------------- building --- */
@@ -33,7 +33,7 @@ static bool next_old(struct plan *plan, struct span span, struct item *old)
 {
 	uint64_t first;
 
-	return gpmm__cursor_first(&plan->at, &first) && first <= span.last &&
+	return cursor_first(&plan->at, &first) && first <= span.last &&
 	       gpmm__cursor_next(&plan->at, old);
 }
 
@@ -72,21 +72,22 @@ static int add_edit(struct plan *plan, enum edit_op op,
 		    uint32_t new_flags)
 {
 	struct item piece = *item;
-	struct edit edit = { .op = op, .new_flags = new_flags };
 	struct gpmm_backend *const *members;
 	size_t n = gpmm__backend_members(&item->backend, &members);
 	int ret = vec_reserve(&plan->edits, n);
 
-	if (ret)
-		return ret;
 	piece.first = part.first;
 	piece.last = part.last;
-	item_to_area(&piece, plan->shift, &edit.area);
-	for (size_t i = 0; i < n; i++) {
-		edit.area.backend = members[i];
-		vec_push(&plan->edits, edit);
+	for (size_t i = 0; !ret && i < n; i++) {
+		struct edit *edit = &plan->edits.v[plan->edits.len++];
+
+		edit->op = op;
+		edit->new_flags = new_flags;
+		edit->stuck = false;
+		item_to_area(&piece, plan->shift, &edit->area);
+		edit->area.backend = members[i];
 	}
-	return 0;
+	return ret;
 }
 
 static bool backend_agrees(const struct plan *plan, const struct item *left,
@@ -178,14 +179,19 @@ static void note_local(struct plan *plan)
 		      plan->removed == plan->removed_kept;
 }
 
-/* The item before those that give way; false where there is none. */
-static bool get_before(const struct plan *plan, struct item *before)
+/* The item before those that give way, where it may end right at @start. */
+static bool get_before(const struct plan *plan, uint64_t start,
+		       struct item *before)
 {
+	enum node_class class = root_class(plan->root, 0);
+	unsigned int i = plan->place - 1;
 	struct gpmm_iter cursor;
 
 	if (plan->local && plan->place) {
-		gpmm__node_get(root_class(plan->root, 0), plan->leaf,
-			       plan->place - 1, before);
+		if (!node_is_wide(class) &&
+		    narrow_record(class, plan->leaf, i)->last + 1 != start)
+			return false;
+		gpmm__node_get(class, plan->leaf, i, before);
 		return true;
 	}
 	gpmm__cursor_seek(&cursor, plan->root, plan->first);
@@ -197,7 +203,7 @@ static int merge_before(struct plan *plan)
 	struct item *item = &plan->items.v[0];
 	struct item before;
 
-	if (!item->touched || !get_before(plan, &before) ||
+	if (!item->touched || !get_before(plan, item->first, &before) ||
 	    !runs_on(plan, &before, item))
 		return 0;
 	item->first = before.first;
@@ -215,7 +221,7 @@ static bool get_after(struct plan *plan, uint64_t start, struct item *after)
 
 	if (!plan->local)
 		gpmm__cursor_seek(&plan->at, plan->root, start);
-	return gpmm__cursor_first(&plan->at, &first) && first == start &&
+	return cursor_first(&plan->at, &first) && first == start &&
 	       gpmm__cursor_next(&plan->at, after);
 }
 
@@ -357,7 +363,9 @@ static int insert(struct plan *plan, const struct item *item)
 
 	if (ret)
 		return ret;
-	memmove(&v[at + 1], &v[at], (plan->items.len - at) * sizeof(*v));
+	if (at < plan->items.len)
+		memmove(&v[at + 1], &v[at],
+			(plan->items.len - at) * sizeof(*v));
 	v[at] = *item;
 	plan->items.len++;
 	return 0;
@@ -386,22 +394,21 @@ static bool is_taken(const struct plan *plan, struct span span)
 {
 	uint64_t first;
 
-	return gpmm__cursor_first(&plan->at, &first) && first <= span.last;
+	return cursor_first(&plan->at, &first) && first <= span.last;
 }
 
 int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 {
 	struct span span = { item->first, item->last };
 	struct item new = *item;
-	int ret;
+	int ret = 0;
 
 	if (!may_cut(plan, item->backend, item->first) ||
 	    !may_cut(plan, item->backend, item->last + 1))
 		return -EINVAL;
 	start(plan, span.first);
-	if (!replace && is_taken(plan, span))
-		return -EEXIST;
-	ret = unmap_span(plan, span);
+	if (is_taken(plan, span))
+		ret = replace ? unmap_span(plan, span) : -EEXIST;
 	if (!ret)
 		ret = add_edit(plan, EDIT_MAP, &new, span, 0);
 	if (ret)

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "core/pool.h"
-#include "util/alloc.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POOL_ASAN 1
@@ -29,11 +28,6 @@
 #define SLAB_BYTES	(SLAB_ALIGN - 16)
 
 #ifdef GPMM_DOUBLE
-static void count_reserved(struct pool *pool, enum node_class class, size_t n)
-{
-	pool->reserved[class] = n;
-}
-
 static void count_taken(struct pool *pool, enum node_class class)
 {
 	assert(pool->reserved[class]);
@@ -45,7 +39,6 @@ static void count_given(struct pool *pool, enum node_class class)
 	pool->reserved[class]++;
 }
 #else
-#define count_reserved(pool, class, n)	((void)0)
 #define count_taken(pool, class)	((void)0)
 #define count_given(pool, class)	((void)0)
 #endif
@@ -158,19 +151,13 @@ static void slab_free(struct pool *pool, struct slab *slab)
 
 /* ---------------------------------------------------------------- nodes --- */
 
-int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n)
+int gpmm__pool_grow(struct pool *pool, enum node_class class, size_t n)
 {
-	/* In the double every reservation is a place that can fail. */
-	if (n && gpmm__alloc_fails())
-		return -ENOMEM;
-	while (pool->free[class] < n) {
-		int ret = grow(pool, class);
+	int ret = 0;
 
-		if (ret)
-			return ret;
-	}
-	count_reserved(pool, class, n);
-	return 0;
+	while (!ret && pool->free[class] < n)
+		ret = grow(pool, class);
+	return ret;
 }
 
 /* The slab with about the fewest free nodes of those that have some. */

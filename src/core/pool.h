@@ -13,10 +13,12 @@
 #ifndef GPMM_CORE_POOL_H
 #define GPMM_CORE_POOL_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/node.h"
+#include "util/alloc.h"
 
 #define SLAB_ALIGN	16384
 
@@ -123,8 +125,20 @@ static inline void node_list_join(struct node_list *to, struct node_list *from)
 	*from = (struct node_list){ 0 };
 }
 
+int gpmm__pool_grow(struct pool *pool, enum node_class class, size_t n);
+
 /* Have at least @n free nodes of a class. Return: 0 or -ENOMEM. */
-int gpmm__pool_reserve(struct pool *pool, enum node_class class, size_t n);
+static inline int pool_reserve(struct pool *pool, enum node_class class,
+			       size_t n)
+{
+#ifdef GPMM_DOUBLE
+	/* Every reservation is a place that can fail. */
+	if (n && gpmm__alloc_fails())
+		return -ENOMEM;
+	pool->reserved[class] = n;
+#endif
+	return pool->free[class] < n ? gpmm__pool_grow(pool, class, n) : 0;
+}
 
 /* Take a reserved node; it belongs to transaction @stamp. Cannot fail. */
 void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp);

@@ -66,19 +66,18 @@ static struct local_change local_change(const struct plan *plan)
 	};
 }
 
-static int reserve_tree(struct gpmm_txn *txn)
+static int reserve_tree(struct gpmm_txn *txn, struct local_change *local)
 {
 	struct plan *plan = &txn->plan;
-	struct local_change local = local_change(plan);
 	int ret = 0;
 
 	if (needs_wide(txn)) {
 		plan->local = false;
 		ret = gpmm__btree_widen(&txn->tree);
 	}
-	plan->local = plan->local && gpmm__btree_is_local(&txn->tree, &local);
+	plan->local = plan->local && gpmm__btree_is_local(&txn->tree, local);
 	if (plan->local)
-		return gpmm__btree_reserve_local(&txn->tree, &local);
+		return gpmm__btree_reserve_local(&txn->tree, local);
 	if (!ret)
 		ret = gpmm__btree_reserve(&txn->tree, plan->items.len,
 					  plan->removed > 0);
@@ -86,7 +85,7 @@ static int reserve_tree(struct gpmm_txn *txn)
 }
 
 /* All the memory that carrying out the plan takes. */
-static int reserve(struct gpmm_txn *txn)
+static int reserve(struct gpmm_txn *txn, struct local_change *local)
 {
 	struct gpmm_set *set = txn->set;
 	struct plan *plan = &txn->plan;
@@ -94,14 +93,13 @@ static int reserve(struct gpmm_txn *txn)
 
 	if (!ret)
 		ret = vec_reserve(&set->limbo.open.hosts, plan->dropped.len);
-	return ret ? ret : reserve_tree(txn);
+	return ret ? ret : reserve_tree(txn, local);
 }
 
 /* Carry out the plan on the transaction's tree. Cannot fail. */
-static void carry_out(struct gpmm_txn *txn)
+static void carry_out(struct gpmm_txn *txn, const struct local_change *local)
 {
 	struct plan *plan = &txn->plan;
-	struct local_change local = local_change(plan);
 
 	for (size_t i = 0; i < plan->items.len; i++) {
 		struct item *item = &plan->items.v[i];
@@ -110,7 +108,7 @@ static void carry_out(struct gpmm_txn *txn)
 			vec_push(&txn->taken, gpmm_host_get(item->host));
 	}
 	if (plan->local)
-		gpmm__btree_replace_local(&txn->tree, &local);
+		gpmm__btree_replace_local(&txn->tree, local);
 	else
 		gpmm__btree_replace(&txn->tree, plan->first, plan->last,
 				    plan->items.v, plan->items.len);
@@ -122,14 +120,15 @@ static void carry_out(struct gpmm_txn *txn)
 static int settle(struct gpmm_txn *txn, struct plan_mark mark, int ret)
 {
 	struct plan *plan = &txn->plan;
+	struct local_change local = local_change(plan);
 
 	if (!ret && plan->changed)
-		ret = reserve(txn);
+		ret = reserve(txn, &local);
 	plan->root = txn->tree.root;
 	if (ret)
 		gpmm__plan_rewind(plan, mark);
 	else if (plan->changed)
-		carry_out(txn);
+		carry_out(txn, &local);
 	return ret;
 }
 
