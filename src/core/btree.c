@@ -219,6 +219,68 @@ static void splice_children(struct btree *tree, enum node_class class,
 	tree->out.len = base + made;
 }
 
+/* The leaf next to leaf @a that has more room, or the only one. */
+static unsigned int roomier(enum node_class class, enum node_class leaf,
+			    const void *node, unsigned int a)
+{
+	if (!a || a + 1 == node_len(class, node))
+		return a ? a - 1 : a + 1;
+	return node_len(leaf, node_child(class, node, a - 1)) <
+	       node_len(leaf, node_child(class, node, a + 1)) ? a - 1 : a + 1;
+}
+
+/* Lay the items of two leaves, and what is new in one, out in their place. */
+static void share(struct btree *tree, void *node, unsigned int a,
+		  unsigned int b, const struct part *middle, size_t total)
+{
+	enum node_class class = root_class(tree->root, 1);
+	enum node_class leaf = root_class(tree->root, 0);
+	void *other = node_child(class, node, b);
+	unsigned int n = node_len(leaf, other);
+	const struct part parts[] = {
+		{ .node = other, .class = leaf, .n = b < a ? n : 0 },
+		middle[0], middle[1], middle[2],
+		{ .node = other, .class = leaf, .n = b < a ? 0 : n },
+	};
+
+	lay_out(tree, leaf, parts, total + n, false);
+	release(tree, node_child(class, node, a));
+	release(tree, other);
+}
+
+/*
+ * A leaf that overflows shares with a neighbour: two become three only where
+ * both are full. So leaves that fill in any order stay some four fifths full.
+ * Return: false where it does not overflow, or only goes on at the right edge.
+ */
+static bool share_out(struct btree *tree, void *node, unsigned int a,
+		      const struct change *change, bool edge)
+{
+	enum node_class class = root_class(tree->root, 1);
+	enum node_class leaf = root_class(tree->root, 0);
+	void *full = node_child(class, node, a);
+	unsigned int len = node_len(leaf, full);
+	unsigned int from = count_below(leaf, full, change->first);
+	unsigned int to = gpmm__node_count(leaf, full, change->last);
+	size_t total = len - (to - from) + change->n;
+	size_t base = tree->out.len;
+	const struct part parts[] = {
+		{ .node = full, .class = leaf, .n = from },
+		{ .items = change->items, .n = change->n },
+		{ .node = full, .class = leaf, .start = to, .n = len - to },
+	};
+	unsigned int b;
+
+	if (total <= node_cap(leaf) || (edge && to == len) ||
+	    node_len(class, node) == 1)
+		return false;
+	b = roomier(class, leaf, node, a);
+	share(tree, node, a, b, parts, total);
+	a = a < b ? a : b;
+	splice_children(tree, class, node, a, a + 2, base, edge);
+	return true;
+}
+
 /* The first child takes the new items; those after it only lose theirs. */
 static void replace_in_inner(struct btree *tree, void *node,
 			     unsigned int height, const struct change *change,
@@ -231,6 +293,9 @@ static void replace_in_inner(struct btree *tree, void *node,
 	size_t base = tree->out.len;
 	struct change removal = { change->first, change->last, NULL, 0 };
 
+	if (height == 1 && a == b &&
+	    share_out(tree, node, a, change, edge && a == end))
+		return;
 	replace_in(tree, node_child(class, node, a), height - 1, change,
 		   edge && a == end);
 	for (unsigned int i = a + 1; i < b; i++)

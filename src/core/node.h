@@ -37,7 +37,7 @@ enum {
 	FLAT_CAP = 64,
 	INNER_CAP = 32,
 	/* Fewer than these, off the right edge, and a node is mended. */
-	LEAF_MIN = 5,
+	LEAF_MIN = 7,
 	INNER_MIN = 10,
 };
 
