@@ -26,35 +26,47 @@ rows() {
 		}' "$results"
 }
 
-# curves: the plot command for all files, bounds in one colour
+# look NAME: how its curve is drawn; a family has one colour
+look() {
+	points=linespoints
+	case $1 in
+	bound) style="lw 3 lc 'black' pt 6 title 'best bound'" ;;
+	stree* | eytzinger*)
+		points=lines
+		style="lw 1 lc 'gray80' $bounds"
+		bounds=notitle ;;
+	gpmm) style="lw 3 lc 'red' pt 7" ;;
+	gpmm-find) style="lw 1.5 lc 'red' dt 2 pt 6" ;;
+	gpmm-qsbr) style="lw 1.5 lc 'red' dt 3 pt 8" ;;
+	sorted-rwlock) style="lw 1.5 lc 'blue' pt 5" ;;
+	sorted-cmov-rwlock) style="lw 1.5 lc 'blue' dt 2 pt 4" ;;
+	sorted-rcu) style="lw 1.5 lc 'dark-turquoise' pt 9" ;;
+	judy-rwlock) style="lw 1.5 lc 'dark-green' pt 11" ;;
+	tsearch-rwlock) style="lw 1.5 lc 'orange' pt 13" ;;
+	absl-mutex) style="lw 1.5 lc 'purple' pt 2" ;;
+	*) style="lw 1.5 lc 'purple' dt 2 pt 1" ;;
+	esac
+	case $style in
+	*title*) ;;
+	*) style="$style title '$1'" ;;
+	esac
+}
+
+# curves: sets command to the plot command for all files, bounds undermost
 curves() {
-	style=1
-	separator=plot
+	command=
 	bounds="title 'every bound'"
-	for file in "$data"/*.dat; do
-		name=$(basename "$file" .dat)
-		case $name in
-		bound)
-			look="lw 3 lc 'black' title 'best bound'" ;;
-		stree* | eytzinger*)
-			look="lw 1 lc 'gray' $bounds"
-			bounds=notitle ;;
-		gpmm)
-			look="lw 3 lc 'red' pt 7 title 'gpmm'" ;;
-		*)
-			look="lw 1.5 lt $style pt $style title '$name'"
-			style=$((style + 1)) ;;
-		esac
-		printf "%s '%s' using 1:2 with linespoints %s" \
-			"$separator" "$file" "$look"
-		separator=,
+	for file in "$data"/stree* "$data"/eytzinger* "$data"/[!es]*.dat \
+		"$data"/sorted*.dat; do
+		[ -e "$file" ] || continue
+		look "$(basename "$file" .dat)"
+		command="$command${command:+,} '$file' using 1:2 with $points $style"
 	done
-	echo
 }
 
 # draw NAME TITLE XLABEL YLABEL SETTINGS
 draw() {
-	set -- "$1" "$2" "$3" "$4" "$5" "$(curves)"
+	curves
 	for terminal in png svg; do
 		case $terminal in
 		png) options='pngcairo size 1000,700' ;;
@@ -69,14 +81,15 @@ draw() {
 			set key outside right
 			set grid
 			$5
-			$6
+			plot $command
 		END
 		echo "$directory/$1.$terminal"
 	done
 }
 
 mkdir -p "$directory"
-scale='set logscale x 2; set logscale y 2'
+scale='set logscale x 2; set logscale y 2; set xrange [6:1500000]
+set xtics ("8" 8, "64" 64, "512" 512, "4096" 4096, "32764" 32764, "1M" 1000000)'
 rows lookup uniform/hits/latency 5 6
 draw latency 'Dependent lookups, uniform hits, a section each' \
 	'areas' 'ns a lookup' "$scale"
