@@ -4,8 +4,10 @@
  * of it, or none.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gpmm/host.h>
@@ -265,6 +267,83 @@ static void test_populate_goes_through_a_vcpu_where_kvm_can(void)
 	teardown();
 }
 
+/* A guest_memfd's memory is its file's; it may not be mapped at all. */
+static void test_populate_allocates_a_guest_memfd(void)
+{
+	struct stat stat;
+
+	setup(GPMM_HOST_GUEST_MEMFD);
+	map_alone(at(0, 4, 2, GPMM_RW));
+	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, -1, PAGE, 2 * PAGE), 0);
+	CU_ASSERT_EQUAL_FATAL(fstat(gpmm_host_fd(host), &stat), 0);
+	CU_ASSERT_EQUAL(stat.st_blocks, 2 * PAGE / 512);
+	CU_ASSERT_EQUAL(fallocate(gpmm_host_fd(host), FALLOC_FL_PUNCH_HOLE |
+				  FALLOC_FL_KEEP_SIZE, (4 + 2 + 1) * PAGE,
+				  2 * PAGE), 0);
+	CU_ASSERT_EQUAL_FATAL(fstat(gpmm_host_fd(host), &stat), 0);
+	CU_ASSERT_EQUAL(stat.st_blocks, 0);
+	teardown();
+}
+
+static bool same_slots(const struct kvm_fake *before)
+{
+	return !memcmp(before->slots, fake.slots, sizeof(fake.slots));
+}
+
+/* Two slots of four pages; each page's ioctl fails once. */
+static void test_any_ioctl_of_populate_may_fail(void)
+{
+	static struct kvm_fake before;
+	int ret, n;
+
+	setup(GPMM_HOST_ANON);
+	map_alone(at(0, 4, 0, GPMM_RW));
+	map_alone(at(6, 4, 8, GPMM_RW));
+	before = fake;
+	fake.error = -ENOMEM;
+	for (n = 0; ; n++) {
+		fake.left = n;
+		fake.pre_faults = 0;
+		ret = gpmm_kvm_populate(be, 5, 0, 16 * PAGE);
+		fake.left = -1;
+		CU_ASSERT(same_slots(&before));
+		CU_ASSERT_EQUAL(fake.pre_faults, n);
+		if (!ret)
+			break;
+		CU_ASSERT_EQUAL_FATAL(ret, -ENOMEM);
+	}
+	CU_ASSERT_EQUAL(n, 8);
+	teardown();
+}
+
+/* To private and back: what failed is as it was, and works the next time. */
+static void test_any_ioctl_of_a_conversion_may_fail(void)
+{
+	static struct kvm_fake before;
+
+	setup(GPMM_HOST_GUEST_MEMFD);
+	map_alone(at(0, 8, 0, GPMM_RW));
+	for (int to_private = 1; to_private >= 0; to_private--) {
+		before = fake;
+		fake.left = 0;
+		fake.error = -ENOMEM;
+		CU_ASSERT_EQUAL(gpmm_kvm_set_private(be, PAGE, 2 * PAGE,
+						     to_private), -ENOMEM);
+		CU_ASSERT_EQUAL(fake.left, -1);
+		CU_ASSERT(same_slots(&before));
+		CU_ASSERT_EQUAL(fake.private_attributes,
+				before.private_attributes);
+		CU_ASSERT_EQUAL(gpmm_kvm_set_private(be, PAGE, 2 * PAGE,
+						     to_private), 0);
+		CU_ASSERT_EQUAL(fake.private_attributes, to_private ?
+				KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+	}
+	/* The map goes on as before. */
+	CU_ASSERT_EQUAL(map_alone(at(8, 2, 8, GPMM_RW)), 0);
+	CU_ASSERT(memfd_slot_is(0, 10, 0));
+	teardown();
+}
+
 static void test_shadow_pages_can_be_spared(void)
 {
 	kvm_fake_init(&fake);
@@ -287,4 +366,7 @@ SUITE("kvm kinds",
 	TEST(test_memory_is_converted_in_place),
 	TEST(test_populate_allocates_host_memory),
 	TEST(test_populate_goes_through_a_vcpu_where_kvm_can),
+	TEST(test_populate_allocates_a_guest_memfd),
+	TEST(test_any_ioctl_of_populate_may_fail),
+	TEST(test_any_ioctl_of_a_conversion_may_fail),
 	TEST(test_shadow_pages_can_be_spared))

@@ -25,9 +25,13 @@ static struct gpmm_dirty *dirty;
 static struct gpmm_dirty_client *client;
 static struct gpmm_kvm_vcpu *vcpu;
 
+static struct kvm_run run;
+
 static int create(enum gpmm_kvm_log log)
 {
-	const struct gpmm_kvm_options options = { .log = log };
+	const struct gpmm_kvm_options options = {
+		.log = log, .ring_size = FAKE_PAGE,
+	};
 	struct kvm_sys sys = kvm_fake_sys(&fake);
 
 	return gpmm__kvm_create_on(&sys, &options, &be);
@@ -41,11 +45,17 @@ static void kick(void *arg)
 /* With a vCPU behind the gate, so that logs of deleted slots are trusted. */
 static void setup(enum gpmm_kvm_log log)
 {
-	const struct gpmm_kvm_vcpu_options options = { .kick = kick };
+	struct gpmm_kvm_vcpu_options options = { .kick = kick };
 	const struct gpmm_range range = { 0, PAGES * PAGE };
 	struct gpmm_dirty_source *source;
 
 	kvm_fake_init(&fake);
+	if (log == GPMM_KVM_LOG_RING) {
+		fake.ring = FAKE_PAGE;
+		CU_ASSERT_FATAL(kvm_fake_add_ring(&fake, &run));
+		options.fd = fake.ring_fd;
+		options.run = &run;
+	}
 	CU_ASSERT_EQUAL_FATAL(create(log), 0);
 	source = gpmm_kvm_dirty_source(be);
 	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, &source, 1, &dirty), 0);
@@ -59,6 +69,8 @@ static void teardown(void)
 	gpmm_dirty_client_destroy(client);
 	gpmm_dirty_destroy(dirty);
 	gpmm_kvm_destroy(be);
+	if (fake.entries)
+		kvm_fake_remove_ring(&fake);
 }
 
 static struct gpmm_area at(uint64_t page, uint64_t count, uint32_t flags)
@@ -142,14 +154,15 @@ static void fill(void)
 }
 
 static const enum gpmm_kvm_log kinds[] = {
-	GPMM_KVM_LOG_BITMAP, GPMM_KVM_LOG_MANUAL,
+	GPMM_KVM_LOG_BITMAP, GPMM_KVM_LOG_MANUAL, GPMM_KVM_LOG_RING,
 };
+#define KINDS 3
 
 /* ---------------------------------------------------------------- tests --- */
 
 static void test_guests_writes_are_harvested_once(void)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		setup(kinds[i]);
 		fill();
 		CU_ASSERT_EQUAL(harvest(), 0);
@@ -157,6 +170,8 @@ static void test_guests_writes_are_harvested_once(void)
 		write_page(40);
 		CU_ASSERT_EQUAL(harvest(), bit(3) | bit(40));
 		CU_ASSERT_EQUAL(harvest(), 0);
+		write_page(3);
+		CU_ASSERT_EQUAL(harvest(), bit(3));
 		teardown();
 	}
 }
@@ -178,7 +193,7 @@ static void test_a_manual_log_starts_full_where_it_can(void)
 
 static void test_logs_follow_the_guest_address(void)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		setup(kinds[i]);
 		fill();
 		write_page(3);
@@ -246,13 +261,33 @@ static void test_what_the_host_lacks_is_refused(void)
 	fake.manual = 0;
 	CU_ASSERT_EQUAL(create(GPMM_KVM_LOG_MANUAL), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(create(GPMM_KVM_LOG_RING), -EOPNOTSUPP);
-	fake.ring = 4096;
+	fake.ring = FAKE_PAGE / 2;
 	CU_ASSERT_EQUAL(create(GPMM_KVM_LOG_RING), -EINVAL);
 	CU_ASSERT_EQUAL(create(17), -EINVAL);
 	kvm_fake_init(&fake);
 	fake.left = 0;
 	fake.error = -EPERM;
 	CU_ASSERT_EQUAL(create(GPMM_KVM_LOG_MANUAL), -EPERM);
+	fake.left = 0;
+	fake.ring = FAKE_PAGE;
+	CU_ASSERT_EQUAL(create(GPMM_KVM_LOG_RING), -EPERM);
+	CU_ASSERT_EQUAL(fake.left, -1);
+}
+
+/* It needs a kvm_run, and a descriptor that can be mapped. */
+static void test_a_vcpu_without_a_ring_is_refused(void)
+{
+	struct gpmm_kvm_vcpu_options options = { .kick = kick, .fd = -1 };
+	struct gpmm_kvm_vcpu *other;
+
+	setup(GPMM_KVM_LOG_RING);
+	CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &other), -EINVAL);
+	options.run = &run;
+	CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &other), -EBADF);
+	fill();
+	write_page(7);
+	CU_ASSERT_EQUAL(harvest(), bit(7));
+	teardown();
 }
 
 static void test_a_backend_serves_one_tracker(void)
@@ -272,7 +307,8 @@ static void test_a_backend_serves_one_tracker(void)
 /* Two slots with writes in both; the Nth ioctl of a harvest fails. */
 static void test_any_ioctl_of_a_harvest_may_fail(void)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < KINDS; i++) {
+		const int calls[KINDS] = { 2, 4, 1 };
 		uint64_t pages;
 		int ret, n;
 
@@ -297,8 +333,12 @@ static void test_any_ioctl_of_a_harvest_may_fail(void)
 			CU_ASSERT_EQUAL(pages, 0);
 			CU_ASSERT_EQUAL(harvest(), bit(3) | bit(40));
 		}
-		CU_ASSERT_EQUAL(n, kinds[i] == GPMM_KVM_LOG_MANUAL ? 4 : 2);
+		CU_ASSERT_EQUAL(n, calls[i]);
 		CU_ASSERT_EQUAL(pages, bit(3) | bit(40));
+		/* And writes after it are seen again. */
+		CU_ASSERT_EQUAL(harvest(), 0);
+		write_page(3);
+		CU_ASSERT_EQUAL(harvest(), bit(3));
 		teardown();
 	}
 }
@@ -306,7 +346,7 @@ static void test_any_ioctl_of_a_harvest_may_fail(void)
 /* The same of a transaction that splits: what was written is harvested. */
 static void test_any_ioctl_of_a_split_may_fail(void)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		int ret, n;
 
 		setup(kinds[i]);
@@ -319,6 +359,9 @@ static void test_any_ioctl_of_a_split_may_fail(void)
 			unmap(24, 1);
 			ret = commit();
 			fake.left = -1;
+			CU_ASSERT_EQUAL(kvm_fake_find(&fake, 24 * PAGE) < 0,
+					!ret);
+			CU_ASSERT_EQUAL(kvm_fake_count(&fake), ret ? 1 : 2);
 			CU_ASSERT_EQUAL(harvest() & (bit(3) | bit(40)),
 					bit(3) | bit(40));
 			/* Where the log could not be had the split goes on. */
@@ -333,6 +376,55 @@ static void test_any_ioctl_of_a_split_may_fail(void)
 		}
 		teardown();
 	}
+}
+
+/*
+ * A reset that failed is owed: without it the vCPU would stay full, and later
+ * writes to the pages that were taken would not be logged.
+ */
+static void test_a_full_ring_survives_a_reset_that_fails(void)
+{
+	uint64_t round;
+
+	setup(GPMM_KVM_LOG_RING);
+	fill();
+	/* As a guest that finds its entries reset by others fills a ring. */
+	for (round = 0; !kvm_fake_ring_is_full(&fake); round++) {
+		write_page(round % PAGES);
+		fake.dirty[0] = 0;
+	}
+	fake.left = 0;
+	fake.error = -EIO;
+	CU_ASSERT_EQUAL(gpmm_kvm_run(vcpu, fake.ring_fd), -EIO);
+	CU_ASSERT(kvm_fake_ring_is_full(&fake));
+	CU_ASSERT_EQUAL(gpmm_kvm_run(vcpu, fake.ring_fd), -EINTR);
+	CU_ASSERT_FALSE(kvm_fake_ring_is_full(&fake));
+	CU_ASSERT_EQUAL(gpmm_kvm_run(vcpu, fake.ring_fd), 0);
+	CU_ASSERT_EQUAL(run.exit_reason, KVM_EXIT_HLT);
+	CU_ASSERT_EQUAL(harvest(), bit(PAGES) - 1);
+	write_page(5);
+	fake.left = 0;
+	CU_ASSERT_EQUAL(gpmm_kvm_drain_rings(be), -EIO);
+	write_page(5);
+	CU_ASSERT_EQUAL(gpmm_kvm_drain_rings(be), 0);
+	CU_ASSERT_EQUAL(harvest(), bit(5));
+	write_page(5);
+	CU_ASSERT_EQUAL(harvest(), bit(5));
+	teardown();
+}
+
+/* The last entries of a vCPU that goes stay, also where the reset fails. */
+static void test_a_ring_that_goes_is_harvested_first(void)
+{
+	setup(GPMM_KVM_LOG_RING);
+	fill();
+	write_page(5);
+	fake.left = 0;
+	gpmm_kvm_vcpu_destroy(vcpu);
+	vcpu = NULL;
+	CU_ASSERT_EQUAL(fake.left, -1);
+	CU_ASSERT_EQUAL(harvest(), bit(5));
+	teardown();
 }
 
 static void test_any_allocation_of_a_harvest_may_fail(void)
@@ -364,7 +456,10 @@ SUITE("kvm log",
 	TEST(test_a_moved_slot_gives_what_it_had_at_its_old_address),
 	TEST(test_past_the_gate_all_of_a_deleted_slot_counts),
 	TEST(test_what_the_host_lacks_is_refused),
+	TEST(test_a_vcpu_without_a_ring_is_refused),
 	TEST(test_a_backend_serves_one_tracker),
 	TEST(test_any_ioctl_of_a_harvest_may_fail),
 	TEST(test_any_ioctl_of_a_split_may_fail),
+	TEST(test_a_full_ring_survives_a_reset_that_fails),
+	TEST(test_a_ring_that_goes_is_harvested_first),
 	TEST(test_any_allocation_of_a_harvest_may_fail))

@@ -127,17 +127,24 @@ static uint32_t drain(const struct dirty_rings *rings, struct dirty_ring *ring,
 	return done;
 }
 
+/*
+ * Until KVM has reset them, writes to the pages that were taken are not logged
+ * again: whoever takes the pages next must see to it that it does.
+ */
 int gpmm__rings_drain(struct dirty_rings *rings, struct slots *slots,
 		      const struct gpmm_dirty_sink *sink)
 {
 	struct dirty_ring *ring;
-	uint32_t done = 0;
 	int ret;
 
 	for (ring = rings->first; ring; ring = ring->more)
-		done += drain(rings, ring, slots, sink);
-	if (!done)
+		if (drain(rings, ring, slots, sink))
+			rings->unreset = true;
+	if (!rings->unreset)
 		return 0;
 	ret = gpmm__kvm_reset_rings(slots->sys);
-	return ret < 0 ? ret : 0;
+	if (ret < 0)
+		return ret;
+	rings->unreset = false;
+	return 0;
 }

@@ -20,6 +20,7 @@ struct dirty_rings {
 	uint32_t size;		/* bytes; 0: there are none */
 	uint32_t count;		/* entries of each, a power of two */
 	uint32_t page;		/* bytes */
+	bool unreset;		/* entries were taken, and KVM not told */
 	struct dirty_ring *first;
 	struct kvm_region *by_id;	/* what a slot's number stands for */
 };

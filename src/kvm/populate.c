@@ -4,6 +4,7 @@
  * between private and shared.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "kvm/kvm_backend.h"
@@ -32,6 +33,7 @@ static bool next_part(struct slots *slots, uint64_t *first, uint64_t last,
 	*part = slot->at;
 	part->gpa += skip;
 	part->hva += skip;
+	part->memfd_offset += skip;
 	part->size -= skip;
 	if (part->size - 1 > last - part->gpa)
 		part->size = last - part->gpa + 1;
@@ -40,11 +42,20 @@ static bool next_part(struct slots *slots, uint64_t *first, uint64_t last,
 	return true;
 }
 
+/* A guest_memfd need not be mapped: its file has the memory. */
+static int populate_file(const struct kvm_region *part)
+{
+	return fallocate(part->memfd, FALLOC_FL_KEEP_SIZE, part->memfd_offset,
+			 part->size) ? -errno : 0;
+}
+
 static int populate_host(const struct kvm_region *part)
 {
 	int advice = part->flags & KVM_MEM_READONLY ? MADV_POPULATE_READ :
 						      MADV_POPULATE_WRITE;
 
+	if (part->flags & KVM_MEM_GUEST_MEMFD)
+		return populate_file(part);
 	return madvise((void *)(uintptr_t)part->hva, part->size, advice) ?
 		-errno : 0;
 }

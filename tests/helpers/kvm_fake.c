@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define PAGE FAKE_PAGE
 
@@ -158,13 +160,87 @@ static bool is_logged(const struct kvm_fake *fake, uint32_t id)
 	return fake->slots[id].flags & KVM_MEM_LOG_DIRTY_PAGES;
 }
 
+/* ---------------------------------------------------------------- ring --- */
+
+bool kvm_fake_add_ring(struct kvm_fake *fake, struct kvm_run *run)
+{
+	const off_t offset = KVM_DIRTY_LOG_PAGE_OFFSET * PAGE;
+	void *at;
+
+	fake->ring_fd = memfd_create("vcpu", MFD_CLOEXEC);
+	if (fake->ring_fd < 0 || ftruncate(fake->ring_fd, offset + PAGE))
+		return false;
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		  fake->ring_fd, offset);
+	if (at == MAP_FAILED)
+		return false;
+	fake->entries = at;
+	fake->vcpu_run = run;
+	return true;
+}
+
+void kvm_fake_remove_ring(struct kvm_fake *fake)
+{
+	munmap(fake->entries, PAGE);
+	close(fake->ring_fd);
+	fake->entries = NULL;
+}
+
+bool kvm_fake_ring_is_full(const struct kvm_fake *fake)
+{
+	return fake->pushed - fake->reset == FAKE_RING;
+}
+
+static void push(struct kvm_fake *fake, uint32_t id, uint64_t page)
+{
+	struct kvm_dirty_gfn *entry =
+		&fake->entries[fake->pushed % FAKE_RING];
+
+	if (kvm_fake_ring_is_full(fake))
+		return;
+	entry->slot = id;
+	entry->offset = page;
+	__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_DIRTY,
+			 __ATOMIC_RELEASE);
+	fake->pushed++;
+}
+
+static int reset_ring(struct kvm_fake *fake)
+{
+	int count = 0;
+
+	if (fails(fake))
+		return fake->error;
+	for (; fake->reset != fake->pushed; fake->reset++, count++) {
+		struct kvm_dirty_gfn *entry =
+			&fake->entries[fake->reset % FAKE_RING];
+
+		if (!(entry->flags & KVM_DIRTY_GFN_F_RESET))
+			break;
+		entry->flags = 0;
+		fake->dirty[entry->slot] &= ~(UINT64_C(1) << entry->offset);
+	}
+	return count;
+}
+
+static int run_vcpu(const struct kvm_fake *fake)
+{
+	fake->vcpu_run->exit_reason = kvm_fake_ring_is_full(fake) ?
+		KVM_EXIT_DIRTY_RING_FULL : KVM_EXIT_HLT;
+	return 0;
+}
+
 void kvm_fake_write(struct kvm_fake *fake, uint64_t gpa)
 {
 	int id = kvm_fake_find(fake, gpa);
+	uint64_t page;
 
-	if (id >= 0 && is_logged(fake, id))
-		fake->dirty[id] |= UINT64_C(1) <<
-				   (gpa - fake->slots[id].gpa) / PAGE;
+	if (id < 0 || !is_logged(fake, id))
+		return;
+	page = (gpa - fake->slots[id].gpa) / PAGE;
+	if (fake->entries && !(fake->dirty[id] >> page & 1))
+		push(fake, id, page);
+	fake->dirty[id] |= UINT64_C(1) << page;
 }
 
 static int get_log(struct kvm_fake *fake, uintptr_t arg)
@@ -173,6 +249,8 @@ static int get_log(struct kvm_fake *fake, uintptr_t arg)
 
 	if (fails(fake))
 		return fake->error;
+	if (fake->entries)
+		return -ENXIO;
 	if (!is_logged(fake, log->slot))
 		return -ENOENT;
 	*(uint64_t *)log->dirty_bitmap = fake->dirty[log->slot];
@@ -203,6 +281,8 @@ static int enable_cap(struct kvm_fake *fake, uintptr_t arg)
 		fake->quirks = cap->args[0];
 		return 0;
 	}
+	if (cap->cap == KVM_CAP_DIRTY_LOG_RING)
+		return cap->args[0] == FAKE_PAGE ? 0 : -EINVAL;
 	if (cap->cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 ||
 	    cap->args[0] & ~(uint64_t)fake->manual)
 		return -EINVAL;
@@ -400,6 +480,10 @@ static int fake_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
 		return set_attributes(ctx, arg);
 	case KVM_PRE_FAULT_MEMORY:
 		return pre_fault(ctx, arg);
+	case KVM_RESET_DIRTY_RINGS:
+		return reset_ring(ctx);
+	case KVM_RUN:
+		return run_vcpu(ctx);
 	case KVM_IOEVENTFD:
 		return set_event(ctx, arg);
 	case KVM_REGISTER_COALESCED_MMIO:

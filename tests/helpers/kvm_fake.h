@@ -12,6 +12,9 @@
 #define FAKE_EVENTS 32
 #define FAKE_PAGE 4096
 
+/* A ring of so many entries, the smallest that KVM has. */
+#define FAKE_RING (FAKE_PAGE / sizeof(struct kvm_dirty_gfn))
+
 /* An ioeventfd, or a zone whose writes are kept (fd -1). */
 struct kvm_fake_event {
 	uint64_t addr;
@@ -46,6 +49,11 @@ struct kvm_fake {
 	unsigned int pre_faults;
 	uint64_t quirks;		/* disabled */
 	uint64_t log;			/* bits of manual-protect turned on */
+	/* A dirty ring, in a file that stands for the vCPU's descriptor. */
+	int ring_fd;
+	struct kvm_dirty_gfn *entries;
+	uint32_t pushed, reset;		/* entries so far */
+	struct kvm_run *vcpu_run;
 	unsigned int region1_calls;
 	unsigned int region2_calls;
 	/* What deals with writes to windows. */
@@ -66,6 +74,14 @@ struct kvm_sys kvm_fake_sys(struct kvm_fake *fake);
 
 /* A guest writes a page; nothing where it is not logged. */
 void kvm_fake_write(struct kvm_fake *fake, uint64_t gpa);
+
+/*
+ * With a ring, KVM logs a page's first write after its entry was reset; a
+ * KVM_RUN with a full ring ends at once. Return: whether there is room for it.
+ */
+bool kvm_fake_add_ring(struct kvm_fake *fake, struct kvm_run *run);
+void kvm_fake_remove_ring(struct kvm_fake *fake);
+bool kvm_fake_ring_is_full(const struct kvm_fake *fake);
 
 /* A guest writes to a device. Return: whether that makes no exit. */
 bool kvm_fake_mmio(struct kvm_fake *fake, uint64_t gpa, uint32_t size,
