@@ -18,7 +18,7 @@ static inline TARGET const void *FIND(narrow_leaf)(const void *node,
 {
 	for (; height; height--) {
 		const struct inner_narrow *inner = node;
-		unsigned int n = COUNT32(inner->key, query);
+		size_t n = COUNT32(inner->key, query);
 
 		node_visit();
 		if (!n)
@@ -64,7 +64,7 @@ static TARGET struct gpmm_hit FIND(find)(uintptr_t root, unsigned int shift,
 	uint64_t granule = addr >> shift;
 	const struct gpmm_record *record;
 	const int32_t *key = root_node(root);
-	unsigned int n;
+	size_t n;
 
 	if (__builtin_expect(!root || root_is_wide(root), 0))
 		return FIND(wide)(root, shift, addr);
