@@ -15,12 +15,9 @@ struct gpmm_area bench_gpmm_area(const struct bench_area *area);
 /* What a lookup of the area delivers as its owner. */
 uint64_t bench_gpmm_owner(const struct bench_area *area);
 
-/* The way of an embedder who wants it quick. Inside a read section. */
-static inline bool bench_gpmm_look(void *set, uint64_t addr,
+static inline bool bench_gpmm_give(void *set, struct gpmm_hit hit,
 				   struct bench_found *found)
 {
-	struct gpmm_hit hit = gpmm_set_hit_rcu(set, addr);
-
 	if (!hit.record)
 		return false;
 	found->start = hit.start;
@@ -29,6 +26,13 @@ static inline bool bench_gpmm_look(void *set, uint64_t addr,
 	found->owner = (uintptr_t)gpmm_hit_host(hit);
 	found->flags = gpmm_hit_flags(hit);
 	return true;
+}
+
+/* The way of an embedder who wants it quick. Inside a read section. */
+static inline bool bench_gpmm_look(void *set, uint64_t addr,
+				   struct bench_found *found)
+{
+	return bench_gpmm_give(set, gpmm_set_hit_rcu(set, addr), found);
 }
 
 /* @order: NULL for ascending; one transaction; @options: may be NULL */

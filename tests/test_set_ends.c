@@ -175,6 +175,56 @@ static void test_the_seam_of_key_widths(void)
 	}
 }
 
+/* Every third area after another, so that leaves split and merge throughout. */
+static uint64_t seat(unsigned int i, unsigned int n)
+{
+	return (uint64_t)i * 37 % n * 2 * PAGE;
+}
+
+static bool has_all(struct gpmm_set *set, unsigned int from, unsigned int to,
+		    unsigned int n)
+{
+	bool all = gpmm__set_check(set) == 0;
+	struct gpmm_hit hit;
+
+	gpmm_read_lock();
+	for (unsigned int i = 0; i < n; i++) {
+		hit = gpmm_set_hit_rcu(set, seat(i, n) + 1);
+		if (i < from || i >= to)
+			all &= !hit.record;
+		else
+			all &= hit.record && hit.start == seat(i, n) &&
+			       gpmm_hit_size(set, hit) == PAGE &&
+			       gpmm_hit_flags(hit) == 1;
+	}
+	gpmm_read_unlock();
+	return all;
+}
+
+/* From one leaf through a tall top to a third level, and back. */
+static void test_the_top_grows_and_shrinks(void)
+{
+	enum { N = 1601 };
+	unsigned int seen = 0;
+	struct gpmm_set *set = create(PAGE);
+
+	for (unsigned int i = 0; i < N; i++) {
+		CU_ASSERT_EQUAL(put(set, seat(i, N), PAGE, 1), 0);
+		seen |= 1U << (set->face.root >> 4 & 3);
+		if (i % 64 == 0)
+			CU_ASSERT(has_all(set, 0, i + 1, N));
+	}
+	CU_ASSERT_EQUAL(seen, 1U | 1U << (ROOT_FLAT >> 4) |
+			1U << (ROOT_TALL >> 4));
+	for (unsigned int i = 0; i < N; i++) {
+		CU_ASSERT_EQUAL(gpmm_set_unmap(set, seat(i, N), PAGE), 0);
+		if (i % 64 == 0)
+			CU_ASSERT(has_all(set, i + 1, N, N));
+	}
+	CU_ASSERT(gpmm_set_is_empty(set));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 static void test_holes_at_the_ends(void)
 {
 	struct gpmm_hole hole = { .size = -PAGE, .limit = GPMM_RANGE_ALL };
@@ -583,6 +633,8 @@ int main(void)
 		{ "all of the space but a page",
 		  test_almost_the_whole_space },
 		{ "where keys become wider", test_the_seam_of_key_widths },
+		{ "the top grows and shrinks",
+		  test_the_top_grows_and_shrinks },
 		{ "holes at the ends", test_holes_at_the_ends },
 		{ "bad options are refused", test_bad_options },
 		{ "bad maps are refused", test_bad_maps },

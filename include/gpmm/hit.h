@@ -53,6 +53,18 @@ struct gpmm_hit {
  */
 struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set, gpmm_gpa_t addr);
 
+/*
+ * gpmm_set_hits_rcu - what lies at each of @n addresses?
+ * @hits: receives the answers, in order
+ *
+ * The lookups go side by side and share what they can, all on one snapshot:
+ * for descriptor chains and other scatter lists.
+ *
+ * Context: reader.
+ */
+void gpmm_set_hits_rcu(const struct gpmm_set *set, const gpmm_gpa_t *addrs,
+		       size_t n, struct gpmm_hit *hits);
+
 /* How a set begins; the library's. */
 struct gpmm_set_face {
 	uintptr_t root;

@@ -6,10 +6,13 @@
 
 static uintptr_t make_root(void *node, unsigned int height, bool wide)
 {
-	bool flat = node_class_of(node) == LEAF_FLAT;
+	uintptr_t form = wide ? ROOT_WIDE : 0;
 
-	return (uintptr_t)node | height | (wide ? ROOT_WIDE : 0) |
-	       (flat ? ROOT_FLAT : 0);
+	if (node_class_of(node) == LEAF_FLAT)
+		form = ROOT_FLAT;
+	if (node_class_of(node) == INNER_TALL)
+		form = ROOT_TALL;
+	return (uintptr_t)node | height | form;
 }
 
 static bool is_own(const struct btree *tree, const void *node)
@@ -147,6 +150,26 @@ static enum node_class leaf_class(const struct btree *tree, size_t total)
 	return LEAF_FLAT;
 }
 
+/* The class of new inner nodes for @total items; @top: if one, it is it. */
+static enum node_class inner_class(bool wide, bool top, size_t total)
+{
+	if (wide)
+		return INNER_WIDE;
+	return top && total > INNER_CAP && total <= TALL_CAP ? INNER_TALL :
+							       INNER_NARROW;
+}
+
+/* The class of the nodes that take the place of @node, of @class. */
+static enum node_class class_after(const struct btree *tree,
+				   enum node_class class, const void *node,
+				   size_t total)
+{
+	if (!node_is_inner(class))
+		return leaf_class(tree, total);
+	return inner_class(node_is_wide(class),
+			   node == root_node(tree->root), total);
+}
+
 /*
  * Replace items [a, b) of a node by @n others, in as many nodes as it takes,
  * and hand those up. @edge: the node is on the right edge of the tree.
@@ -169,8 +192,8 @@ static void splice(struct btree *tree, enum node_class class, void *node,
 		splice_within(tree, class, node, len, a, b, items, n);
 		return;
 	}
-	lay_out(tree, node_is_inner(class) ? class : leaf_class(tree, total),
-		parts, total, edge && b == len);
+	lay_out(tree, class_after(tree, class, node, total), parts, total,
+		edge && b == len);
 	release(tree, node);
 }
 
@@ -331,7 +354,8 @@ static void raise_root(struct btree *tree, unsigned int height)
 		const struct part part = { .items = tree->out.v, .n = came };
 
 		height++;
-		lay_out(tree, node_class(wide, height), &part, came, true);
+		lay_out(tree, inner_class(wide, true, came), &part, came,
+			true);
 		tree->out.len -= came;
 		memmove(tree->out.v, &tree->out.v[came],
 			tree->out.len * sizeof(struct item));
@@ -350,7 +374,7 @@ static void lower_root(struct btree *tree)
 
 	while (root_height(tree->root)) {
 		unsigned int height = root_height(tree->root);
-		enum node_class class = node_class(wide, height);
+		enum node_class class = root_class(tree->root, height);
 		void *node = root_node(tree->root);
 
 		if (node_len(class, node) > 1)
@@ -366,7 +390,7 @@ static void rebalance(struct btree *tree, void *node, unsigned int height,
 		      unsigned int i)
 {
 	bool wide = root_is_wide(tree->root);
-	enum node_class class = node_class(wide, height);
+	enum node_class class = root_class(tree->root, height);
 	enum node_class below = node_class(wide, height - 1);
 	void *left = node_child(class, node, i);
 	void *right = node_child(class, node, i + 1);
@@ -397,7 +421,7 @@ static void *mend_child(struct btree *tree, void *node, unsigned int height,
 			uint64_t granule)
 {
 	bool wide = root_is_wide(tree->root);
-	enum node_class class = node_class(wide, height);
+	enum node_class class = root_class(tree->root, height);
 	enum node_class below = node_class(wide, height - 1);
 
 	for (;;) {
@@ -465,7 +489,8 @@ static bool is_small(const struct btree *tree)
 /* One leaf, narrow or flat, or as many narrow ones as take its place. */
 static int reserve_small(struct btree *tree, size_t n)
 {
-	bool flat = tree->root & ROOT_FLAT;	/* and stays so, though small */
+	/* And stays so, though small. */
+	bool flat = (tree->root & ROOT_FORM) == ROOT_FLAT;
 	void *node = root_node(tree->root);
 	size_t total = n;
 	int ret;
@@ -478,6 +503,22 @@ static int reserve_small(struct btree *tree, size_t n)
 		return ret;
 	return pool_reserve(tree->pool, LEAF_NARROW,
 				  total > FLAT_CAP ? total / LEAF_CAP + 2 : 1);
+}
+
+/* Could the top become a tall node, or is it one and to be copied? */
+static bool may_be_tall(const struct btree *tree, size_t n)
+{
+	size_t leaves = n / (LEAF_CAP / 2) + 3;
+
+	if (root_is_wide(tree->root))
+		return false;
+	if ((tree->root & ROOT_FORM) == ROOT_TALL)
+		return true;
+	if (root_height(tree->root))
+		leaves += node_len(root_class(tree->root,
+					      root_height(tree->root)),
+				   root_node(tree->root));
+	return leaves > INNER_CAP;
 }
 
 int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes)
@@ -498,10 +539,12 @@ int gpmm__btree_reserve(struct btree *tree, size_t n, bool removes)
 		ret = reserve_small(tree, n);
 	else if (!ret)
 		ret = pool_reserve(tree->pool, node_class(wide, 0),
-					 n / LEAF_CAP + level);
+				   n / LEAF_CAP + level);
 	if (!ret)
-		ret = pool_reserve(tree->pool, node_class(wide, 1),
-					 inner);
+		ret = pool_reserve(tree->pool, node_class(wide, 1), inner);
+	if (!ret)
+		ret = pool_reserve(tree->pool, INNER_TALL,
+				   may_be_tall(tree, n));
 	return ret;
 }
 

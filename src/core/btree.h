@@ -14,7 +14,7 @@
  *     its last and gap are exactly the subtree's
  *  D  all leaves are at the same depth; nodes off the right edge hold at
  *     least LEAF_MIN, INNER_MIN items; the top inner node holds two or more;
- *     a flat leaf is the top
+ *     flat leaves and tall nodes are the top
  *  E  in a narrow tree nothing lies above NARROW_LAST; unused lanes hold
  *     the filler
  */
@@ -28,8 +28,10 @@
 #include "util/vec.h"
 
 #define ROOT_HEIGHT	((uintptr_t)15)
-#define ROOT_WIDE	((uintptr_t)16)
-#define ROOT_FLAT	((uintptr_t)32)
+#define ROOT_FORM	((uintptr_t)48)
+#define ROOT_WIDE	((uintptr_t)16)	/* 64-bit keys */
+#define ROOT_FLAT	((uintptr_t)32)	/* narrow, the top a flat leaf */
+#define ROOT_TALL	((uintptr_t)48)	/* narrow, the top a tall node */
 #define ROOT_BITS	((uintptr_t)63)
 
 static inline void *root_node(uintptr_t root)
@@ -44,14 +46,21 @@ static inline unsigned int root_height(uintptr_t root)
 
 static inline bool root_is_wide(uintptr_t root)
 {
-	return root & ROOT_WIDE;
+	return (root & ROOT_FORM) == ROOT_WIDE;
 }
 
 /* The class of a tree's nodes at a height; 0 is the leaves'. */
 static inline enum node_class root_class(uintptr_t root, unsigned int height)
 {
-	return root & ROOT_FLAT ? LEAF_FLAT :
-		node_class(root_is_wide(root), height);
+	switch (root & ROOT_FORM) {
+	case ROOT_FLAT:
+		return LEAF_FLAT;
+	case ROOT_TALL:
+		return height == root_height(root) ? INNER_TALL :
+			node_class(false, height);
+	default:
+		return node_class(root_is_wide(root), height);
+	}
 }
 
 /* ------------------------------------------------------------- reading --- */

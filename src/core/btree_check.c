@@ -104,11 +104,12 @@ const char *gpmm__btree_check(uintptr_t root, size_t *items)
 	const char *wrong = NULL;
 	struct item seen;
 
-	if (root & ROOT_FLAT && root_height(root))
+	if ((root & ROOT_FORM) == ROOT_FLAT && root_height(root))
 		return "a flat leaf that is not the top";
 	if (root_node(root)) {
 		if (root_height(root) &&
-		    node_len(root_class(root, 1), root_node(root)) < 2)
+		    node_len(root_class(root, root_height(root)),
+			     root_node(root)) < 2)
 			return "a top node with one child";
 		wrong = check_node(&check, root_node(root), root_height(root),
 				   true, &seen);

@@ -143,50 +143,49 @@ static void change_leaf(struct btree *tree, const struct local_change *change,
 
 /* ------------------------------------------------------------- above it --- */
 
-static struct summary get_summary(const struct inner_narrow *inner,
-				  unsigned int i)
+static struct summary get_summary(struct inner_arrays inner, unsigned int i)
 {
-	return (struct summary){ inner->child[i], inner->key[i],
-				 (int32_t)inner->last[i],
-				 (int32_t)inner->gap[i] };
+	return (struct summary){ inner.child[i], inner.key[i],
+				 (int32_t)inner.last[i],
+				 (int32_t)inner.gap[i] };
 }
 
-static void put_summary(struct inner_narrow *inner, unsigned int i,
+static void put_summary(struct inner_arrays inner, unsigned int i,
 			const struct summary *summary)
 {
-	inner->child[i] = summary->child;
-	inner->key[i] = summary->key;
-	inner->last[i] = (uint32_t)summary->last;
-	inner->gap[i] = (uint32_t)summary->gap;
+	inner.child[i] = summary->child;
+	inner.key[i] = summary->key;
+	inner.last[i] = (uint32_t)summary->last;
+	inner.gap[i] = (uint32_t)summary->gap;
 }
 
-static bool is_last(const struct inner_narrow *inner, unsigned int i)
+static bool is_last(struct inner_arrays inner, unsigned int i)
 {
-	return i + 1 == INNER_CAP || inner->key[i + 1] == NARROW_FILLER;
+	return i + 1 == inner.cap || inner.key[i + 1] == NARROW_FILLER;
 }
 
 /* The largest hole inside and beside child @i. */
-static int32_t inner_hole(const struct inner_narrow *inner, unsigned int i)
+static int32_t inner_hole(struct inner_arrays inner, unsigned int i)
 {
-	int32_t most = (int32_t)inner->gap[i];
+	int32_t most = (int32_t)inner.gap[i];
 	int32_t hole;
 
 	if (i) {
-		hole = inner->key[i] - (int32_t)inner->last[i - 1];
+		hole = inner.key[i] - (int32_t)inner.last[i - 1];
 		most = hole > most ? hole : most;
 	}
 	if (!is_last(inner, i)) {
-		hole = inner->key[i + 1] - (int32_t)inner->last[i];
+		hole = inner.key[i + 1] - (int32_t)inner.last[i];
 		most = hole > most ? hole : most;
 	}
 	return most;
 }
 
-static int32_t inner_gap(enum node_class class, struct inner_narrow *inner)
+static int32_t inner_gap(enum node_class class, void *node)
 {
 	struct item item;
 
-	gpmm__node_summary(class, inner, node_len(class, inner), &item);
+	gpmm__node_summary(class, node, node_len(class, node), &item);
 	return (int32_t)item.gap;
 }
 
@@ -200,20 +199,21 @@ static void change_inner(struct btree *tree, const struct local_change *change,
 {
 	enum node_class class = root_class(tree->root, height);
 	unsigned int i = change->way->at[height];
-	const struct inner_narrow *from = change->way->node[height];
-	struct inner_narrow *inner = writable(tree, change, height);
-	int32_t before = inner_hole(from, i);
+	const void *from = change->way->node[height];
+	void *node = writable(tree, change, height);
+	int32_t before = inner_hole(narrow_arrays(class, from), i);
+	struct inner_arrays inner = narrow_arrays(class, node);
 
 	node_visit();
-	if (inner != from)
-		memcpy(inner, from, sizeof(*inner));
+	if (node != from)
+		memcpy(node, from, node_size(class));
 	put_summary(inner, i, now);
-	kept->child = inner;
+	kept->child = node;
 	if (height == root_height(tree->root))
 		return;
 	if (!follow_gap(&kept->gap, before, inner_hole(inner, i)))
-		kept->gap = inner_gap(class, inner);
-	kept->key = inner->key[0];
+		kept->gap = inner_gap(class, node);
+	kept->key = inner.key[0];
 	if (is_last(inner, i))
 		kept->last = now->last;
 }
@@ -228,9 +228,13 @@ static bool is_same(const struct summary *a, const struct summary *b)
 static struct summary kept_at(const struct btree *tree,
 			      const struct gpmm_iter *way, unsigned int height)
 {
-	if (height == root_height(tree->root))
+	enum node_class class;
+
+	if (height++ == root_height(tree->root))
 		return (struct summary){ 0 };
-	return get_summary(way->node[height + 1], way->at[height + 1]);
+	class = root_class(tree->root, height);
+	return get_summary(narrow_arrays(class, way->node[height]),
+			   way->at[height]);
 }
 
 /* ---------------------------------------------------------------- doors --- */
@@ -269,12 +273,16 @@ bool gpmm__btree_is_local(const struct btree *tree,
 int gpmm__btree_reserve_local(struct btree *tree,
 			      const struct local_change *change)
 {
+	unsigned int top = root_height(tree->root);
 	unsigned int shared = change->shared;
+	bool tall = shared > top && root_class(tree->root, top) == INNER_TALL;
 	int ret = pool_reserve(tree->pool, root_class(tree->root, 0),
 			       shared > 0);
 
-	return ret ? ret : pool_reserve(tree->pool, INNER_NARROW,
-					shared > 1 ? shared - 1 : 0);
+	shared -= (shared > 0) + tall;
+	if (!ret)
+		ret = pool_reserve(tree->pool, INNER_NARROW, shared);
+	return ret ? ret : pool_reserve(tree->pool, INNER_TALL, tall);
 }
 
 void gpmm__btree_replace_local(struct btree *tree,

@@ -32,14 +32,15 @@ static void seek_narrow(struct gpmm_iter *cursor, const void *node,
 
 	for (unsigned int height = root_height(cursor->root); height;
 	     height--) {
-		const struct inner_narrow *inner = node;
+		struct inner_arrays inner =
+			narrow_arrays(class_at(cursor, height), node);
 
 		node_visit();
-		n = narrow_count(inner->key, INNER_CAP, query);
+		n = narrow_count(inner.key, inner.cap, query);
 		n -= n > 0;
 		cursor->node[height] = (void *)node;
 		cursor->at[height] = n;
-		node = inner->child[n];
+		node = inner.child[n];
 	}
 	node_visit();
 	n = narrow_leaf_count(class, node, query);

@@ -5,7 +5,59 @@
 #include "core/btree.h"
 #include "core/find.h"
 
+#define PREFETCH_HEIGHT 3
+#define GROUP	4
+
 static const struct gpmm_hit nothing;
+
+/*
+ * In a large set the record is a cache line that nobody has looked at lately:
+ * ask for all of a leaf's before it is known which it is. In smaller ones that
+ * costs more than it saves.
+ */
+static inline void prefetch_records(uintptr_t root, const void *leaf)
+{
+	const char *line = leaf;
+
+	if (__builtin_expect(root_height(root) < PREFETCH_HEIGHT, 1))
+		return;
+	for (size_t i = 64; i < sizeof(struct leaf_narrow); i += 64)
+		__builtin_prefetch(line + i);
+}
+
+/* @n > 0 keys of a narrow leaf lie below @granule: is it in the last of them? */
+static inline struct gpmm_hit narrow_hit(const int32_t *key,
+					 const struct gpmm_record *record,
+					 size_t n, uint32_t granule,
+					 unsigned int shift)
+{
+	uint32_t first = (uint32_t)key[n - 1] + 1;
+
+	if (granule > record[n - 1].last)
+		return nothing;
+	return (struct gpmm_hit){ &record[n - 1], (uint64_t)first << shift };
+}
+
+/*
+ * What to look for at each of GROUP addresses; false where one is outside the
+ * extent of the narrow tree from its first item to NARROW_LAST. Inside, some
+ * key of every node on the way is below the query.
+ */
+static inline bool narrow_queries(uintptr_t root, unsigned int shift,
+				  const uint64_t *addr, int32_t *query)
+{
+	uint64_t first = (uint32_t)*(const int32_t *)root_node(root) + 1;
+
+#pragma GCC unroll 4
+	for (size_t i = 0; i < GROUP; i++) {
+		uint64_t granule = addr[i] >> shift;
+
+		if (granule - first > NARROW_LAST - first)
+			return false;
+		query[i] = (int32_t)granule;
+	}
+	return true;
+}
 
 #define FIND(name)	name##_portable
 #define TARGET
@@ -28,30 +80,33 @@ static const struct gpmm_hit nothing;
 
 #define AVX2	__attribute__((target("avx2,bmi,bmi2,popcnt")))
 
-static inline AVX2 uint32_t below16_avx2(const int32_t *key, __m256i query)
+/* 16 lanes of 16 bits, all ones where the key lies below. */
+static inline AVX2 __m256i below16_avx2(const int32_t *key, __m256i query)
 {
 	const __m256i *keys = (const __m256i *)key;
-	__m256i low = _mm256_cmpgt_epi32(query, _mm256_loadu_si256(keys));
-	__m256i high = _mm256_cmpgt_epi32(query, _mm256_loadu_si256(keys + 1));
+	__m256i low = _mm256_cmpgt_epi32(query, _mm256_load_si256(keys));
+	__m256i high = _mm256_cmpgt_epi32(query, _mm256_load_si256(keys + 1));
 
 	/* The lanes come out of order; their number does not. */
-	return (uint32_t)_mm256_movemask_epi8(_mm256_packs_epi32(low, high));
+	return _mm256_packs_epi32(low, high);
 }
 
-static inline AVX2 unsigned int count16_avx2(const int32_t *key, int32_t query)
+static inline AVX2 size_t count16_avx2(const int32_t *key, int32_t query)
 {
-	uint32_t mask = below16_avx2(key, _mm256_set1_epi32(query));
+	__m256i below = below16_avx2(key, _mm256_set1_epi32(query));
+	uint32_t mask = (uint32_t)_mm256_movemask_epi8(below);
 
-	return (unsigned int)__builtin_popcount(mask) / 2;
+	return (size_t)__builtin_popcount(mask) / 2;
 }
 
-static inline AVX2 unsigned int count32_avx2(const int32_t *key, int32_t query)
+static inline AVX2 size_t count32_avx2(const int32_t *key, int32_t query)
 {
 	__m256i q = _mm256_set1_epi32(query);
-	uint64_t mask = below16_avx2(key, q) |
-			(uint64_t)below16_avx2(key + 16, q) << 32;
+	__m256i below = _mm256_packs_epi16(below16_avx2(key, q),
+					   below16_avx2(key + 16, q));
 
-	return (unsigned int)__builtin_popcountll(mask) / 2;
+	return (size_t)__builtin_popcount(
+		(uint32_t)_mm256_movemask_epi8(below));
 }
 
 /* There is no unsigned compare: both sides are shifted into the signed. */
@@ -87,7 +142,7 @@ static inline AVX2 unsigned int count_wide_avx2(const uint64_t *key,
 
 static inline AVX512 uint32_t below16_avx512(const int32_t *key, __m512i query)
 {
-	return _mm512_cmplt_epi32_mask(_mm512_loadu_si512(key), query);
+	return _mm512_cmplt_epi32_mask(_mm512_load_si512(key), query);
 }
 
 static inline AVX512 size_t count16_avx512(const int32_t *key, int32_t query)
@@ -146,21 +201,32 @@ static enum find_path widest_path(void)
 
 #endif
 
-static gpmm__find_fn *const paths[] = {
-	[FIND_PORTABLE] = find_portable,
+static const struct {
+	gpmm__find_fn *find;
+	gpmm__find_each_fn *find_each;
+} paths[] = {
+	[FIND_PORTABLE] = { find_portable, find_each_portable },
 #ifdef __x86_64__
-	[FIND_SSE2] = find_sse2,
-	[FIND_AVX2] = find_avx2,
-	[FIND_AVX512] = find_avx512,
+	[FIND_SSE2] = { find_sse2, find_each_sse2 },
+	[FIND_AVX2] = { find_avx2, find_each_avx2 },
+	[FIND_AVX512] = { find_avx512, find_each_avx512 },
 #endif
 };
 
 gpmm__find_fn *gpmm__find = find_portable;
+gpmm__find_each_fn *gpmm__find_each = find_each_portable;
 
 struct gpmm_hit gpmm__find_by(enum find_path path, uintptr_t root,
 			      unsigned int shift, uint64_t addr)
 {
-	return paths[path](root, shift, addr);
+	return paths[path].find(root, shift, addr);
+}
+
+void gpmm__find_each_by(enum find_path path, uintptr_t root,
+			unsigned int shift, const uint64_t *addr, size_t n,
+			struct gpmm_hit *hit)
+{
+	paths[path].find_each(root, shift, addr, n, hit);
 }
 
 enum find_path gpmm__find_widest(void)
@@ -184,5 +250,7 @@ __attribute__((constructor)) static void choose_path(void)
 	enum find_path widest = widest_path();
 	enum find_path path = name ? path_named(name, widest) : widest;
 
-	gpmm__find = paths[path < widest ? path : widest];
+	path = path < widest ? path : widest;
+	gpmm__find = paths[path].find;
+	gpmm__find_each = paths[path].find_each;
 }

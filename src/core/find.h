@@ -28,12 +28,22 @@ typedef struct gpmm_hit gpmm__find_fn(uintptr_t root, unsigned int shift,
  */
 extern gpmm__find_fn *gpmm__find __attribute__((visibility("hidden")));
 
+/* Many lookups side by side, each waiting for memory beside the others. */
+typedef void gpmm__find_each_fn(uintptr_t root, unsigned int shift,
+				const uint64_t *addr, size_t n,
+				struct gpmm_hit *hit);
+extern gpmm__find_each_fn *gpmm__find_each
+	__attribute__((visibility("hidden")));
+
 /* The widest path that the processor has. */
 enum find_path gpmm__find_widest(void);
 
 /* A lookup by a path of the caller's choice, which the processor has. */
 struct gpmm_hit gpmm__find_by(enum find_path path, uintptr_t root,
 			      unsigned int shift, uint64_t addr);
+void gpmm__find_each_by(enum find_path path, uintptr_t root,
+			unsigned int shift, const uint64_t *addr, size_t n,
+			struct gpmm_hit *hit);
 
 static inline void item_to_area(const struct item *item, unsigned int shift,
 				struct gpmm_area *area)

@@ -20,6 +20,7 @@ unsigned int gpmm__node_count(enum node_class class, const void *node,
 	case INNER_NARROW:
 		return narrow_count(node, INNER_CAP, narrow_query(granule));
 	case LEAF_FLAT:
+	case INNER_TALL:
 		return narrow_count(node, FLAT_CAP, narrow_query(granule));
 	default:
 		return wide_count(node, node_len(class, node), granule);
@@ -33,6 +34,15 @@ static struct gpmm_record *narrow_records(enum node_class class,
 	if (class == LEAF_FLAT)
 		return ((struct leaf_flat *)node)->record;
 	return ((struct leaf_narrow *)node)->record;
+}
+
+static void get_inner_narrow(struct inner_arrays inner, unsigned int i,
+			     struct item *item)
+{
+	item->first = (uint64_t)(inner.key[i] + 1);
+	item->last = inner.last[i];
+	item->child = inner.child[i];
+	item->gap = inner.gap[i];
 }
 
 static void get_leaf_narrow(enum node_class class, const void *node,
@@ -64,7 +74,6 @@ static void get_leaf_wide(const struct leaf_wide *leaf, unsigned int i,
 void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 		    struct item *item)
 {
-	const struct inner_narrow *narrow = node;
 	const struct inner_wide *wide = node;
 
 	switch (class) {
@@ -73,10 +82,8 @@ void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 		get_leaf_narrow(class, node, i, item);
 		break;
 	case INNER_NARROW:
-		item->first = (uint64_t)(narrow->key[i] + 1);
-		item->last = narrow->last[i];
-		item->child = narrow->child[i];
-		item->gap = narrow->gap[i];
+	case INNER_TALL:
+		get_inner_narrow(narrow_arrays(class, node), i, item);
 		break;
 	case LEAF_WIDE:
 		get_leaf_wide(node, i, item);
@@ -102,6 +109,15 @@ static void put_leaf_narrow(enum node_class class, void *node, unsigned int i,
 	};
 }
 
+static void put_inner_narrow(struct inner_arrays inner, unsigned int i,
+			     const struct item *item)
+{
+	inner.key[i] = (int32_t)item->first - 1;
+	inner.last[i] = (uint32_t)item->last;
+	inner.child[i] = item->child;
+	inner.gap[i] = (uint32_t)item->gap;
+}
+
 static void put_leaf_wide(struct leaf_wide *leaf, unsigned int i,
 			  const struct item *item)
 {
@@ -121,7 +137,6 @@ static void put_leaf_wide(struct leaf_wide *leaf, unsigned int i,
 void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 		    const struct item *item)
 {
-	struct inner_narrow *narrow = node;
 	struct inner_wide *wide = node;
 
 	switch (class) {
@@ -130,10 +145,8 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 		put_leaf_narrow(class, node, i, item);
 		break;
 	case INNER_NARROW:
-		narrow->key[i] = (int32_t)item->first - 1;
-		narrow->last[i] = (uint32_t)item->last;
-		narrow->child[i] = item->child;
-		narrow->gap[i] = (uint32_t)item->gap;
+	case INNER_TALL:
+		put_inner_narrow(narrow_arrays(class, node), i, item);
 		break;
 	case LEAF_WIDE:
 		put_leaf_wide(node, i, item);
@@ -170,14 +183,14 @@ static void move_leaf_wide(struct leaf_wide *to, unsigned int at,
 	MOVE(record);
 }
 
-static void move_inner_narrow(struct inner_narrow *to, unsigned int at,
-			      const struct inner_narrow *from,
-			      unsigned int start, unsigned int n)
+static void move_inner_narrow(struct inner_arrays to, unsigned int at,
+			      struct inner_arrays from, unsigned int start,
+			      unsigned int n)
 {
-	MOVE(key);
-	MOVE(child);
-	MOVE(gap);
-	MOVE(last);
+	memmove(&to.key[at], &from.key[start], n * sizeof(*to.key));
+	memmove(&to.child[at], &from.child[start], n * sizeof(*to.child));
+	memmove(&to.gap[at], &from.gap[start], n * sizeof(*to.gap));
+	memmove(&to.last[at], &from.last[start], n * sizeof(*to.last));
 }
 
 static void move_inner_wide(struct inner_wide *to, unsigned int at,
@@ -200,7 +213,9 @@ void gpmm__node_move(enum node_class class, void *to, unsigned int at,
 		move_leaf_narrow(class, to, at, from_class, from, start, n);
 		break;
 	case INNER_NARROW:
-		move_inner_narrow(to, at, from, start, n);
+	case INNER_TALL:
+		move_inner_narrow(narrow_arrays(class, to), at,
+				  narrow_arrays(from_class, from), start, n);
 		break;
 	case LEAF_WIDE:
 		move_leaf_wide(to, at, from, start, n);
@@ -218,6 +233,7 @@ void gpmm__node_set_len(enum node_class class, void *node, unsigned int len)
 	case LEAF_NARROW:
 	case LEAF_FLAT:
 	case INNER_NARROW:
+	case INNER_TALL:
 		for (unsigned int i = len; i < node_cap(class); i++)
 			key[i] = NARROW_FILLER;
 		break;
@@ -257,12 +273,12 @@ static inline lanes4 max4(lanes4 a, lanes4 b)
  * The largest of four lanes' holes between children and holes inside them,
  * lanes from @len on left out; the hole after the last child counts as none.
  */
-static inline lanes4 gap4(const struct inner_narrow *inner, int i, int len)
+static inline lanes4 gap4(struct inner_arrays inner, int i, int len)
 {
 	lanes4 at = { i, i + 1, i + 2, i + 3 };
-	ulanes4 next = *(const loose_lanes4 *)&inner->key[i + 1];
-	ulanes4 last = *(const loose_lanes4 *)&inner->last[i];
-	ulanes4 gap = *(const loose_lanes4 *)&inner->gap[i];
+	ulanes4 next = *(const loose_lanes4 *)&inner.key[i + 1];
+	ulanes4 last = *(const loose_lanes4 *)&inner.last[i];
+	ulanes4 gap = *(const loose_lanes4 *)&inner.gap[i];
 
 	return max4((lanes4)(next - last) & (at < len - 1),
 		    (lanes4)gap & (at < len));
@@ -270,7 +286,7 @@ static inline lanes4 gap4(const struct inner_narrow *inner, int i, int len)
 
 /* This is most of what a change costs above the leaf. The last lane's next
  * key is the first child's address, and left out. */
-static uint32_t gap_inner_narrow(const struct inner_narrow *inner, int len)
+static uint32_t gap_inner_narrow(struct inner_arrays inner, int len)
 {
 	lanes4 gap = { 0 };
 	int32_t most;
@@ -313,11 +329,12 @@ static uint64_t node_gap(enum node_class class, const void *node,
 {
 	switch (class) {
 	case LEAF_FLAT:
+	case INNER_TALL:
 		return 0;	/* it has no parent to ask */
 	case LEAF_NARROW:
 		return gap_leaf_narrow(node, (int)len);
 	case INNER_NARROW:
-		return gap_inner_narrow(node, (int)len);
+		return gap_inner_narrow(narrow_arrays(class, node), (int)len);
 	case LEAF_WIDE:
 		return gap_leaf_wide(node);
 	default:

@@ -12,8 +12,9 @@
  * key: the number of keys below a query is then the number of items that start
  * at or before it, without masks. The largest query is not above the filler.
  *
- * A narrow tree that is one leaf may be a flat one, of four times the items: a
- * scan of 64 keys costs less than a second level.
+ * A narrow tree's top may be larger than other nodes, as a scan of 64 keys
+ * costs less than one more level: a flat leaf has four times a leaf's items, a
+ * tall node twice an inner node's.
  */
 #ifndef GPMM_CORE_NODE_H
 #define GPMM_CORE_NODE_H
@@ -36,6 +37,7 @@ enum {
 	LEAF_CAP = 16,
 	FLAT_CAP = 64,
 	INNER_CAP = 32,
+	TALL_CAP = 64,
 	/* Fewer than these, off the right edge, and a node is mended. */
 	LEAF_MIN = 7,
 	INNER_MIN = 10,
@@ -47,6 +49,7 @@ enum node_class {
 	LEAF_WIDE,
 	INNER_WIDE,
 	LEAF_FLAT,
+	INNER_TALL,
 	NODE_CLASSES,
 };
 
@@ -87,6 +90,13 @@ struct inner_narrow {
 	uint32_t last[INNER_CAP];
 };
 
+struct inner_tall {
+	int32_t key[TALL_CAP];
+	void *child[TALL_CAP];
+	uint32_t gap[TALL_CAP];
+	uint32_t last[TALL_CAP];
+};
+
 struct leaf_flat {
 	int32_t key[FLAT_CAP];
 	struct gpmm_record record[FLAT_CAP];
@@ -107,6 +117,7 @@ struct inner_wide {
 };
 
 _Static_assert(sizeof(struct leaf_narrow) == 576, "nine cache lines");
+_Static_assert(TALL_CAP == FLAT_CAP, "one count does for both");
 _Static_assert(sizeof(struct inner_narrow) == 640, "ten cache lines");
 
 #ifdef GPMM_DOUBLE
@@ -136,6 +147,8 @@ static inline unsigned int node_cap(enum node_class class)
 {
 	if (class == LEAF_FLAT)
 		return FLAT_CAP;
+	if (class == INNER_TALL)
+		return TALL_CAP;
 	return node_is_inner(class) ? INNER_CAP : LEAF_CAP;
 }
 
@@ -152,6 +165,7 @@ static inline size_t node_size(enum node_class class)
 		(sizeof(struct leaf_wide) + 63) / 64 * 64,
 		(sizeof(struct inner_wide) + 63) / 64 * 64,
 		sizeof(struct leaf_flat),
+		sizeof(struct inner_tall),
 	};
 
 	return size[class];
@@ -226,6 +240,7 @@ static inline unsigned int node_len(enum node_class class, const void *node)
 	case INNER_NARROW:
 		return narrow_count(node, INNER_CAP, NARROW_FILLER);
 	case LEAF_FLAT:
+	case INNER_TALL:
 		return narrow_count(node, FLAT_CAP, NARROW_FILLER);
 	case LEAF_WIDE:
 		return ((const struct leaf_wide *)node)->len;
@@ -239,7 +254,31 @@ static inline void *node_child(enum node_class class, const void *node,
 {
 	if (class == INNER_NARROW)
 		return ((const struct inner_narrow *)node)->child[i];
+	if (class == INNER_TALL)
+		return ((const struct inner_tall *)node)->child[i];
 	return ((const struct inner_wide *)node)->child[i];
+}
+
+/* The arrays of a narrow inner node, tall or not. */
+struct inner_arrays {
+	unsigned int cap;
+	int32_t *key;
+	void **child;
+	uint32_t *gap;
+	uint32_t *last;
+};
+
+static inline struct inner_arrays narrow_arrays(enum node_class class,
+						const void *node)
+{
+	struct inner_narrow *inner = (struct inner_narrow *)node;
+	struct inner_tall *tall = (struct inner_tall *)node;
+
+	if (class == INNER_TALL)
+		return (struct inner_arrays){ TALL_CAP, tall->key, tall->child,
+					      tall->gap, tall->last };
+	return (struct inner_arrays){ INNER_CAP, inner->key, inner->child,
+				      inner->gap, inner->last };
 }
 
 void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
@@ -249,7 +288,7 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 
 /*
  * Copy @n items, which may overlap; lengths are left alone. The two classes
- * are the same, or both narrow leaves.
+ * are the same, or both narrow leaves, or both narrow inner nodes.
  */
 void gpmm__node_move(enum node_class class, void *to, unsigned int at,
 		     enum node_class from_class, const void *from,

@@ -70,6 +70,13 @@ struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set, gpmm_gpa_t addr)
 	return look(set, addr);
 }
 
+void gpmm_set_hits_rcu(const struct gpmm_set *set, const gpmm_gpa_t *addrs,
+		       size_t n, struct gpmm_hit *hits)
+{
+	gpmm__find_each(rcu_read(&set->face.root), set->face.shift, addrs, n,
+			hits);
+}
+
 /* A hit as the functions below answer with it. @area may be NULL. */
 static inline bool give(const struct gpmm_set *set, struct gpmm_hit hit,
 			struct gpmm_area *area)

@@ -437,6 +437,28 @@ static const struct model *published(const struct walk *w)
 	return w->txn ? &w->then : &w->now;
 }
 
+/* Does @path find the same for @addr among others, at every place of a run? */
+static bool each_agrees(struct gpmm_view view, enum find_path path,
+			gpmm_gpa_t addr, struct gpmm_hit expected)
+{
+	enum { RUN = 7 };
+	struct gpmm_hit hits[RUN], alone;
+	gpmm_gpa_t addrs[RUN];
+	unsigned int shift = view.set->face.shift;
+
+	for (int i = 0; i < RUN; i++)
+		addrs[i] = i % 2 ? addr : addr ^ UINT64_C(0x123457) << 4 * i;
+	gpmm__find_each_by(path, view.root, shift, addrs, RUN, hits);
+	for (int i = 0; i < RUN; i++) {
+		alone = gpmm__find_by(path, view.root, shift, addrs[i]);
+		if (hits[i].record != alone.record ||
+		    (alone.record && hits[i].start != alone.start) ||
+		    (i % 2 && hits[i].record != expected.record))
+			return false;
+	}
+	return true;
+}
+
 /* Do all the paths that this processor can take agree? */
 static bool paths_agree(struct gpmm_view view, gpmm_gpa_t addr, bool found,
 			const struct gpmm_area *area)
@@ -448,7 +470,8 @@ static bool paths_agree(struct gpmm_view view, gpmm_gpa_t addr, bool found,
 	for (path = 0; path <= gpmm__find_widest(); path++) {
 		hit = gpmm__find_by(path, view.root, view.set->face.shift,
 				    addr);
-		if (!hit.record != !found)
+		if (!hit.record != !found ||
+		    !each_agrees(view, path, addr, hit))
 			return false;
 		if (!found)
 			continue;
