@@ -76,6 +76,9 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 /* Give the item at the position and step past it; false at the end. */
 bool gpmm__cursor_next(struct gpmm_iter *cursor, struct item *item);
 
+/* From the end of a leaf to the start of the next; false at the last. */
+bool gpmm__cursor_next_leaf(struct gpmm_iter *cursor);
+
 /* Where the item at the position starts, without moving; false at the end. */
 bool gpmm__cursor_first(const struct gpmm_iter *cursor, uint64_t *first);
 

@@ -88,8 +88,21 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 	cursor->at[0] = leaf_position(cursor, granule);
 }
 
-/* From the end of a leaf to the start of the next; false at the last. */
-static bool next_leaf(struct gpmm_iter *cursor)
+/* Soon to be read: the leaf after the one at the position. */
+static void prefetch_next(const struct gpmm_iter *cursor)
+{
+	enum node_class class = class_at(cursor, 1);
+	unsigned int next = cursor->at[1] + 1;
+	const char *leaf;
+
+	if (next >= node_len(class, cursor->node[1]))
+		return;
+	leaf = node_child(class, cursor->node[1], next);
+	for (size_t at = 0; at < sizeof(struct leaf_narrow); at += 64)
+		__builtin_prefetch(leaf + at);
+}
+
+bool gpmm__cursor_next_leaf(struct gpmm_iter *cursor)
 {
 	unsigned int top = root_height(cursor->root);
 
@@ -98,6 +111,7 @@ static bool next_leaf(struct gpmm_iter *cursor)
 		    node_len(class_at(cursor, height), cursor->node[height])) {
 			cursor->at[height]++;
 			descend_first(cursor, height);
+			prefetch_next(cursor);
 			return true;
 		}
 	}
@@ -121,7 +135,7 @@ bool gpmm__cursor_next(struct gpmm_iter *cursor, struct item *item)
 
 	if (!root_node(cursor->root))
 		return false;
-	if (is_at_end(cursor, class) && !next_leaf(cursor))
+	if (is_at_end(cursor, class) && !gpmm__cursor_next_leaf(cursor))
 		return false;
 	if (node_is_wide(class))
 		gpmm__node_get(class, cursor->node[0], cursor->at[0]++, item);

@@ -217,39 +217,6 @@ int gpmm_set_find_free(const struct gpmm_set *set,
 
 /* --------------------------------------------------------------- walking --- */
 
-void gpmm_iter_init(struct gpmm_iter *it, struct gpmm_view view,
-		    gpmm_gpa_t addr)
-{
-	it->set = view.set;
-	gpmm__cursor_seek(it, view.root, addr >> view.set->face.shift);
-}
-
-bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area)
-{
-	struct item item;
-
-	if (!gpmm__cursor_next(it, &item))
-		return false;
-	item_to_area(&item, it->set->face.shift, area);
-	return true;
-}
-
-int gpmm_view_for_each(struct gpmm_view view, struct gpmm_range range,
-		       gpmm_area_fn *fn, void *arg)
-{
-	struct gpmm_area area;
-	struct gpmm_iter it;
-	struct span span;
-	int ret = 0;
-
-	if (!limit_to_span(range, &span))
-		return 0;
-	gpmm_iter_init(&it, view, span.first);
-	while (!ret && gpmm_iter_next(&it, &area) && area.start <= span.last)
-		ret = fn(arg, &area);
-	return ret;
-}
-
 int gpmm_set_for_each(const struct gpmm_set *set, struct gpmm_range range,
 		      gpmm_area_fn *fn, void *arg)
 {
