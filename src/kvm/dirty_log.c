@@ -145,7 +145,7 @@ int gpmm__dirty_log_collect(struct dirty_log *log, struct slots *slots,
 	if (log->kind == GPMM_KVM_LOG_RING)
 		return gpmm__rings_drain(&log->rings, slots, &log->sink);
 	for (; slot && slot->at.gpa <= last && !ret;
-	     slot = gpmm__slot_next(&slots->live, slot))
+	     slot = slot->next)
 		if (is_logged(&slot->at) && !slot->missing)
 			ret = collect_slot(log, slots, slot, first, last);
 	return ret;

@@ -158,6 +158,8 @@ static void count_stall(struct gate *gate)
 
 void gpmm__gate_open(struct gate *gate)
 {
+	if (!gate_get(&gate->closed))
+		return;
 	pthread_mutex_lock(&gate->mutex);
 	if (gate->closed && pthread_equal(gate->closer, pthread_self())) {
 		count_stall(gate);

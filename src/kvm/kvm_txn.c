@@ -17,7 +17,6 @@ void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
 	txn->slots = slots;
 	txn->before.count = 0;
 	txn->after.count = 0;
-	txn->pieces.root = NULL;
 	gpmm__slots_repair(slots);
 }
 
@@ -66,7 +65,7 @@ static int take(struct kvm_txn *txn, uint64_t first, uint64_t last)
 	last += last < UINT64_MAX;
 	for (slot = gpmm__slot_first(live, first);
 	     !ret && slot && slot->at.gpa <= last;
-	     slot = gpmm__slot_next(live, slot))
+	     slot = slot->next)
 		if (!slot->taken && !slot->missing)
 			ret = take_slot(txn, slot);
 	return ret;
@@ -108,9 +107,13 @@ static void cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
 {
 	struct slot *piece;
 
-	while ((piece = gpmm__slot_first(&txn->pieces, first)) &&
-	       piece->at.gpa <= last)
+	piece = gpmm__slot_first(&txn->pieces, first);
+	while (piece && piece->at.gpa <= last) {
+		struct slot *next = piece->next;
+
 		cut_piece(txn, piece, first, last);
+		piece = next;
+	}
 }
 
 static uint64_t piece_count(const struct kvm_region *region)
@@ -194,29 +197,20 @@ static bool runs_on(const struct slot *left, const struct slot *right)
 	       left->at.size + right->at.size <= SLOT_MAX;
 }
 
-static size_t count_pieces(const struct slot_tree *pieces)
-{
-	const struct slot *piece = gpmm__slot_first(pieces, 0);
-	size_t count = 0;
-
-	for (; piece; piece = gpmm__slot_next(pieces, piece))
-		count++;
-	return count;
-}
-
 /* Empty the tree into an array, what runs on as one. */
 static int gather(struct kvm_txn *txn)
 {
 	struct slot_array *after = &txn->after;
+	struct slot_tree *pieces = &txn->pieces;
 	struct slot *piece;
 
-	if (gpmm__slot_array_room(after, count_pieces(&txn->pieces)))
+	if (gpmm__slot_array_room(after, pieces->count))
 		return -ENOMEM;
-	while ((piece = gpmm__slot_first(&txn->pieces, 0))) {
+	while ((piece = pieces->lowest)) {
 		struct slot *left = after->count ?
 			after->at[after->count - 1] : NULL;
 
-		gpmm__slot_remove(&txn->pieces, piece);
+		pieces->lowest = piece->next;
 		if (left && runs_on(left, piece)) {
 			left->at.size += piece->at.size;
 			gpmm__spare_give(&txn->spare, piece);
@@ -224,6 +218,8 @@ static int gather(struct kvm_txn *txn)
 			after->at[after->count++] = piece;
 		}
 	}
+	pieces->root = NULL;
+	pieces->count = 0;
 	return 0;
 }
 
@@ -249,19 +245,51 @@ int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 	return gpmm__slots_plan(txn->slots, &txn->exchange);
 }
 
+/* Where it starts as @new does, it becomes that and keeps its place. */
+static void become(struct kvm_txn *txn, struct slot *old, struct slot *new)
+{
+	old->id = new->id;
+	old->at = new->at;
+	old->nomerge = new->nomerge;
+	old->taken = false;
+	old->match = NULL;
+	gpmm__spare_give(&txn->spare, new);
+}
+
+static void take_over(struct kvm_txn *txn, struct slot *new)
+{
+	new->match = NULL;
+	gpmm__slot_insert(&txn->slots->live, new);
+}
+
+static void retire(struct kvm_txn *txn, struct slot *old)
+{
+	gpmm__slot_remove(&txn->slots->live, old);
+	gpmm__spare_give(&txn->spare, old);
+}
+
+/* Both arrays are sorted; what goes makes room before anything comes. */
 void gpmm__kvm_txn_done(struct kvm_txn *txn)
 {
-	struct slot_tree *live = &txn->slots->live;
-	size_t i;
+	struct slot_array *before = &txn->before;
+	struct slot_array *after = &txn->after;
+	size_t i = 0;
+	size_t j = 0;
+	size_t come = 0;
 
-	for (i = 0; i < txn->before.count; i++) {
-		gpmm__slot_remove(live, txn->before.at[i]);
-		gpmm__spare_give(&txn->spare, txn->before.at[i]);
+	while (i < before->count || j < after->count) {
+		struct slot *old = i < before->count ? before->at[i] : NULL;
+		struct slot *new = j < after->count ? after->at[j] : NULL;
+
+		if (old && new && old->at.gpa == new->at.gpa)
+			become(txn, before->at[i++], after->at[j++]);
+		else if (!new || (old && old->at.gpa < new->at.gpa))
+			retire(txn, before->at[i++]);
+		else
+			after->at[come++] = after->at[j++];
 	}
-	for (i = 0; i < txn->after.count; i++) {
-		txn->after.at[i]->match = NULL;
-		gpmm__slot_insert(live, txn->after.at[i]);
-	}
+	for (j = 0; j < come; j++)
+		take_over(txn, after->at[j]);
 	txn->before.count = 0;
 	txn->after.count = 0;
 	gpmm__spare_trim(&txn->spare);

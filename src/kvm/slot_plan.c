@@ -112,10 +112,24 @@ static void pair(struct slot_array *before, struct slot_array *after,
 	}
 }
 
+/* As pair_all(); the room is emit_moves()'s. */
+static int pair_one(struct slots *slots, const struct exchange *exchange)
+{
+	struct slot **before = exchange->before->at;
+	struct slot **after = exchange->after->at;
+
+	if (exchange->before->count && exchange->after->count &&
+	    !compare_kind(*before, *after))
+		match(*before, *after);
+	return gpmm__slot_array_room(&slots->by_host[0], 1);
+}
+
 static int pair_all(struct slots *slots, struct exchange *exchange)
 {
 	struct slot_array *by_host = slots->by_host;
 
+	if (exchange->before->count <= 1 && exchange->after->count <= 1)
+		return pair_one(slots, exchange);
 	if (sort_by_host(&by_host[0], exchange->before) ||
 	    sort_by_host(&by_host[1], exchange->after))
 		return -ENOMEM;
@@ -201,6 +215,12 @@ static void order_moves(struct slots *slots, struct slot_array *moves,
 {
 	size_t left = moves->count;
 
+	if (left == 1) {
+		add_change(slots, moves->at[0]->id, moves->at[0],
+			   moves->at[0]->match);
+		moves->at[0]->taken = true;
+		return;
+	}
 	while (left) {
 		size_t before = left;
 		size_t i;
@@ -358,7 +378,7 @@ int gpmm__slots_plan(struct slots *slots, struct exchange *exchange)
 	exchange->creates = count_creates(exchange);
 	if (!within_budget(slots, exchange))
 		return -ENOSPC;
-	exchange->hole = makes_hole(exchange);
+	exchange->hole = slots->changes.count && makes_hole(exchange);
 	give_deleted(slots);
 	emit_creates(slots, exchange);
 	return 0;

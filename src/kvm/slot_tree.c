@@ -23,12 +23,17 @@ static uint32_t next_weight(struct slot_tree *tree)
 	return tree->seed = x;
 }
 
-/* Cut @root in two: what starts below @gpa, and the rest. */
-static void split(struct slot *root, uint64_t gpa, struct slot **below,
-		  struct slot **rest)
+/*
+ * Cut @root in two: what starts below @gpa, and the rest.
+ *
+ * Return: the last slot that starts below, or @prev where there is none.
+ */
+static struct slot *split(struct slot *root, uint64_t gpa, struct slot **below,
+			  struct slot **rest, struct slot *prev)
 {
 	while (root) {
 		if (root->at.gpa < gpa) {
+			prev = root;
 			*below = root;
 			below = &root->right;
 			root = *below;
@@ -40,6 +45,7 @@ static void split(struct slot *root, uint64_t gpa, struct slot **below,
 	}
 	*below = NULL;
 	*rest = NULL;
+	return prev;
 }
 
 /* All of @low starts below all of @high. */
@@ -68,15 +74,40 @@ static struct slot **child(struct slot *slot, uint64_t gpa)
 	return gpa < slot->at.gpa ? &slot->left : &slot->right;
 }
 
+static void link_after(struct slot_tree *tree, struct slot *slot,
+		       struct slot *prev)
+{
+	struct slot **link = prev ? &prev->next : &tree->lowest;
+
+	slot->prev = prev;
+	slot->next = *link;
+	if (slot->next)
+		slot->next->prev = slot;
+	*link = slot;
+}
+
+static void unlink_slot(struct slot_tree *tree, const struct slot *slot)
+{
+	*(slot->prev ? &slot->prev->next : &tree->lowest) = slot->next;
+	if (slot->next)
+		slot->next->prev = slot->prev;
+}
+
 void gpmm__slot_insert(struct slot_tree *tree, struct slot *slot)
 {
 	struct slot **link = &tree->root;
+	struct slot *prev = NULL;
 
 	slot->weight = next_weight(tree);
-	while (*link && (*link)->weight >= slot->weight)
+	while (*link && (*link)->weight >= slot->weight) {
+		if ((*link)->at.gpa <= slot->at.gpa)
+			prev = *link;
 		link = child(*link, slot->at.gpa);
-	split(*link, slot->at.gpa, &slot->left, &slot->right);
+	}
+	prev = split(*link, slot->at.gpa, &slot->left, &slot->right, prev);
 	*link = slot;
+	link_after(tree, slot, prev);
+	tree->count++;
 }
 
 void gpmm__slot_remove(struct slot_tree *tree, struct slot *slot)
@@ -86,6 +117,8 @@ void gpmm__slot_remove(struct slot_tree *tree, struct slot *slot)
 	while (*link != slot)
 		link = child(*link, slot->at.gpa);
 	*link = join(slot->left, slot->right);
+	unlink_slot(tree, slot);
+	tree->count--;
 }
 
 struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr)
@@ -104,22 +137,16 @@ struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr)
 	return found;
 }
 
-struct slot *gpmm__slot_next(const struct slot_tree *tree,
-			     const struct slot *slot)
-{
-	uint64_t last = region_last(&slot->at);
-
-	return last == UINT64_MAX ? NULL : gpmm__slot_first(tree, last + 1);
-}
-
 void gpmm__slot_free_all(struct slot_tree *tree)
 {
 	struct slot *slot;
 
-	while ((slot = tree->root)) {
-		tree->root = join(slot->left, slot->right);
+	while ((slot = tree->lowest)) {
+		tree->lowest = slot->next;
 		gpmm__free(slot);
 	}
+	tree->root = NULL;
+	tree->count = 0;
 }
 
 int gpmm__spare_have(struct spare_slots *spare, size_t count)

@@ -25,13 +25,11 @@ void gpmm__slots_fini(struct slots *slots)
 	gpmm__free(slots->lost.at);
 }
 
-static int grow(void **at, size_t *room, size_t count, size_t each)
+int gpmm__array_grow(void **at, size_t *room, size_t count, size_t each)
 {
 	size_t more = *room ? *room : 8;
 	void *grown;
 
-	if (count <= *room)
-		return 0;
 	while (more < count)
 		more *= 2;
 	grown = gpmm__realloc(*at, more * each);
@@ -40,18 +38,6 @@ static int grow(void **at, size_t *room, size_t count, size_t each)
 	*at = grown;
 	*room = more;
 	return 0;
-}
-
-int gpmm__slot_array_room(struct slot_array *array, size_t count)
-{
-	return grow((void **)&array->at, &array->room, count,
-		    sizeof(*array->at));
-}
-
-int gpmm__change_array_room(struct change_array *array, size_t count)
-{
-	return grow((void **)&array->at, &array->room, count,
-		    sizeof(*array->at));
 }
 
 static int set_region(struct slots *slots, uint32_t id,

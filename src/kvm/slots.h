@@ -74,8 +74,22 @@ static inline void gpmm__slots_owe(struct slots *slots, uint32_t count)
 }
 
 /* Return: 0 or -ENOMEM. */
-int gpmm__slot_array_room(struct slot_array *array, size_t count);
-int gpmm__change_array_room(struct change_array *array, size_t count);
+int gpmm__array_grow(void **at, size_t *room, size_t count, size_t each);
+
+static inline int gpmm__slot_array_room(struct slot_array *array, size_t count)
+{
+	return count <= array->room ? 0 :
+		gpmm__array_grow((void **)&array->at, &array->room, count,
+				 sizeof(*array->at));
+}
+
+static inline int gpmm__change_array_room(struct change_array *array,
+					  size_t count)
+{
+	return count <= array->room ? 0 :
+		gpmm__array_grow((void **)&array->at, &array->room, count,
+				 sizeof(*array->at));
+}
 
 /*
  * gpmm__slots_plan - the fewest ioctls that lead from before to after

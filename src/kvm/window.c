@@ -26,7 +26,7 @@ static void count_mapped(const struct windows *windows,
 {
 	const struct slot *piece = gpmm__slot_first(&windows->tree, 0);
 
-	for (; piece; piece = gpmm__slot_next(&windows->tree, piece)) {
+	for (; piece; piece = piece->next) {
 		if (owner_of(piece) != owner->owner)
 			continue;
 		if (!owner->known)
@@ -177,14 +177,14 @@ bool gpmm__window_next(const struct windows *windows,
 
 	while (piece && piece->at.gpa <= last &&
 	       owner_of(piece) != owner->owner)
-		piece = gpmm__slot_next(&windows->tree, piece);
+		piece = piece->next;
 	if (!piece || piece->at.gpa > last)
 		return false;
 	if (*first < piece->at.gpa)
 		*first = piece->at.gpa;
 	do {
 		*end = region_last(&piece->at);
-		piece = gpmm__slot_next(&windows->tree, piece);
+		piece = piece->next;
 	} while (*end < last && piece && piece->at.gpa == *end + 1 &&
 		 owner_of(piece) == owner->owner);
 	if (*end > last)
