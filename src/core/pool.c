@@ -21,12 +21,6 @@
 #define unpoison(p, n)	((void)0)
 #endif
 
-/*
- * glibc keeps 16 bytes before each allocation: with that much left over,
- * aligned slabs lie side by side and not every other slab's length apart.
- */
-#define SLAB_BYTES	(SLAB_ALIGN - 16)
-
 #ifdef GPMM_DOUBLE
 static void count_taken(struct pool *pool, enum node_class class)
 {
@@ -105,7 +99,8 @@ static size_t slab_nodes(enum node_class class, size_t *first)
 
 static int grow(struct pool *pool, enum node_class class)
 {
-	struct slab *slab = gpmm__alloc_aligned(SLAB_ALIGN, SLAB_BYTES);
+	struct chunk *chunk;
+	struct slab *slab = gpmm__slab_alloc(&pool->chunks, &chunk);
 	size_t size = node_size(class);
 	size_t first, n;
 
@@ -113,6 +108,7 @@ static int grow(struct pool *pool, enum node_class class)
 		return -ENOMEM;
 	n = slab_nodes(class, &first);
 	*slab = (struct slab){
+		.chunk = chunk,
 		.first = (char *)slab + first,
 		.free = (UINT64_C(1) << n) - 1,
 		.reciprocal = (uint32_t)(65536 / (size / 64) + 1),
@@ -128,7 +124,6 @@ static int grow(struct pool *pool, enum node_class class)
 	pool->nodes[class] += n;
 	pool->free[class] += n;
 	pool->node_bytes += n * size;
-	pool->total_bytes += SLAB_ALIGN;
 	return 0;
 }
 
@@ -144,9 +139,8 @@ static void slab_free(struct pool *pool, struct slab *slab)
 	pool->nodes[class] -= slab->nodes;
 	pool->free[class] -= slab->free_count;
 	pool->node_bytes -= slab->nodes * node_size(class);
-	pool->total_bytes -= SLAB_ALIGN;
 	unpoison(slab, SLAB_BYTES);
-	gpmm__free(slab);
+	gpmm__slab_free(&pool->chunks, slab->chunk, slab);
 }
 
 /* ---------------------------------------------------------------- nodes --- */

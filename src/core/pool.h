@@ -17,10 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/chunk.h"
 #include "core/node.h"
 #include "util/alloc.h"
-
-#define SLAB_ALIGN	16384
 
 /* Slabs lie in bins by how many nodes are free: none, up to 4, 8, ..., all. */
 enum {
@@ -33,6 +32,7 @@ enum {
 struct slab {
 	struct slab *next;
 	struct slab *prev;
+	struct chunk *chunk;	/* that it is cut from; may be NULL */
 	char *first;		/* node */
 	uint64_t free;		/* one bit for each node */
 	uint32_t reciprocal;	/* 2^16 / (node size / 64), rounded up */
@@ -61,7 +61,7 @@ struct pool {
 	size_t nodes[NODE_CLASSES];	/* all of them, and of what slabs */
 	size_t slabs[NODE_CLASSES];
 	size_t node_bytes;	/* of all nodes: live, free and in limbo */
-	size_t total_bytes;
+	struct chunks chunks;
 	size_t empty;		/* slabs all free */
 	size_t empty_least;	/* since the last trim */
 #ifdef GPMM_DOUBLE

@@ -68,7 +68,7 @@ bool gpmm__limbo_is_full(const struct gpmm_set *set)
 	size_t max = set->limbo_max;
 
 	if (!max) {
-		max = set->pool.total_bytes / 4;
+		max = set->pool.chunks.bytes / 4;
 		max = max > LIMBO_LEAST ? max : LIMBO_LEAST;
 	}
 	return gpmm__limbo_bytes(&set->limbo) > max;

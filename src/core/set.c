@@ -302,7 +302,7 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 			      unused,
 		.free_bytes = unused,
 		.limbo_bytes = limbo,
-		.total_bytes = set->pool.total_bytes,
+		.total_bytes = set->pool.chunks.bytes,
 		.commits = set->generation,
 		.stalls = set->stalls,
 	};
