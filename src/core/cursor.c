@@ -8,19 +8,26 @@ static enum node_class class_at(const struct gpmm_iter *cursor,
 	return root_class(cursor->root, height);
 }
 
-/* Go down from the node at @height, always to the first child. */
+static void *child_at(const struct gpmm_iter *cursor, unsigned int height)
+{
+	node_visit();
+	return node_child(class_at(cursor, height), cursor->node[height],
+			  cursor->at[height]);
+}
+
+/*
+ * Go down from the node at @height, which is no leaf, always to the first
+ * child. The leaf is named, not counted down to: gcc 12 else believes that
+ * gpmm__cursor_next_leaf() leaves position 0 alone, and its callers with it.
+ */
 static void descend_first(struct gpmm_iter *cursor, unsigned int height)
 {
-	while (height) {
-		void *child = node_child(class_at(cursor, height),
-					 cursor->node[height],
-					 cursor->at[height]);
-
-		node_visit();
-		height--;
-		cursor->node[height] = child;
-		cursor->at[height] = 0;
+	for (; height > 1; height--) {
+		cursor->node[height - 1] = child_at(cursor, height);
+		cursor->at[height - 1] = 0;
 	}
+	cursor->node[0] = child_at(cursor, 1);
+	cursor->at[0] = 0;
 }
 
 static void seek_narrow(struct gpmm_iter *cursor, const void *node,
