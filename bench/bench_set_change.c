@@ -247,11 +247,21 @@ static void run_jobs(size_t count, int ms)
 
 /* ---- bulk build and iteration ---- */
 
+static uint64_t sum_of(const struct bench_areas *areas)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < areas->count; i++)
+		sum += areas->area[i].hva;
+	return sum;
+}
+
 static void build_once(struct entry *entry, const struct bench_areas *areas,
 		       struct bench_samples *walk)
 {
 	const struct bench_contender *contender = entry->contender;
-	uint64_t start = bench_now();
+	uint64_t sum, start = bench_now();
 	void *map = contender->build(areas, NULL);
 
 	bench_samples_add(&entry->ns, (double)(bench_now() - start) /
@@ -259,9 +269,11 @@ static void build_once(struct entry *entry, const struct bench_areas *areas,
 	if (contender->enter)
 		contender->enter();
 	start = bench_now();
-	bench_keep(contender->iterate(map));
+	sum = contender->iterate(map);
 	bench_samples_add(walk, (double)(bench_now() - start) /
 			  (double)areas->count);
+	if (sum != sum_of(areas))
+		bench_die("%s does not visit all areas", contender->name);
 	if (contender->leave)
 		contender->leave();
 	contender->destroy(map);

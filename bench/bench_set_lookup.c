@@ -38,20 +38,26 @@ static bench_loop *loop_of(const struct bench_contender *contender, int way)
 	return way == BATCH ? contender->batch : contender->throughput;
 }
 
+/* Of the slow at a million areas, some chunks are enough. */
+#define PASS_NS		60000000
+#define PASS_CHUNKS	32
+
 /* The median chunk of one pass: what preempts us hits a few chunks only. */
 static double time_pass(bench_loop *loop, void *map,
 			const struct bench_probes *probes)
 {
 	static double chunk[BENCH_PROBES / BENCH_CHUNK];
 	size_t i, count = probes->count / BENCH_CHUNK;
-	uint64_t start;
+	uint64_t begin = bench_now(), now = begin, start;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count &&
+	     (i < PASS_CHUNKS || now - begin < PASS_NS); i++) {
 		start = bench_now();
 		loop(map, probes->addr + i * BENCH_CHUNK, BENCH_CHUNK);
-		chunk[i] = (double)(bench_now() - start) / BENCH_CHUNK;
+		now = bench_now();
+		chunk[i] = (double)(now - start) / BENCH_CHUNK;
 	}
-	return bench_median(chunk, count);
+	return bench_median(chunk, i);
 }
 
 static void time_entry(struct entry *entry, const struct bench_probes *probes)

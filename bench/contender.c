@@ -106,6 +106,37 @@ static void verify_edges(const struct bench_contender *contender, void *map,
 		verify_one(contender, map, end, NULL);
 }
 
+static uint64_t sum_of(const struct bench_contender *contender,
+		       const struct bench_areas *areas,
+		       const struct bench_probes *probes, size_t i)
+{
+	const struct bench_area *area;
+
+	if (probes->id[i] == BENCH_MISS)
+		return 1;
+	area = &areas->area[probes->id[i]];
+	return area->start + area->size + area->hva + area->flags +
+	       owner(contender, area);
+}
+
+/* The loops are what is timed: they must deliver the same. */
+static void verify_loops(const struct bench_contender *contender, void *map,
+			 const struct bench_areas *areas,
+			 const struct bench_probes *probes)
+{
+	uint64_t last = 0, sum = 0;
+	size_t i;
+
+	for (i = 0; i < BENCH_CHUNK; i++)
+		sum += last = sum_of(contender, areas, probes, i);
+	if (contender->latency(map, probes->addr, BENCH_CHUNK) != last ||
+	    contender->throughput(map, probes->addr, BENCH_CHUNK) != sum ||
+	    (contender->batch &&
+	     contender->batch(map, probes->addr, BENCH_CHUNK) != sum))
+		bench_die("%s: a loop delivers something else",
+			  contender->name);
+}
+
 void bench_verify(const struct bench_contender *contender, void *map,
 		  const struct bench_areas *areas,
 		  const struct bench_probes *probes)
@@ -120,6 +151,8 @@ void bench_verify(const struct bench_contender *contender, void *map,
 		verify_one(contender, map, probes->addr[i],
 			   probes->id[i] == BENCH_MISS ? NULL :
 			   &areas->area[probes->id[i]]);
+	if (probes)
+		verify_loops(contender, map, areas, probes);
 	if (contender->leave)
 		contender->leave();
 }

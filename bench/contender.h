@@ -27,7 +27,11 @@ struct bench_found {
 	uint32_t flags;
 };
 
-typedef void bench_loop(void *map, const uint64_t *addr, size_t count);
+/*
+ * Return: the sum of what the lookups delivered; where each waits for the one
+ * before, what the last did.
+ */
+typedef uint64_t bench_loop(void *map, const uint64_t *addr, size_t count);
 
 struct bench_contender {
 	/* Bounds are called KIND.KEYS.BITS.WIDTH. */
@@ -105,7 +109,7 @@ size_t bench_contenders_keep(const struct bench_contender **list,
 			     size_t count,
 			     bool (*test)(const struct bench_contender *));
 
-/* Ends the program where an answer is wrong. */
+/* Ends the program where an answer is wrong, one alone or in a loop. */
 void bench_verify(const struct bench_contender *contender, void *map,
 		  const struct bench_areas *areas,
 		  const struct bench_probes *probes);

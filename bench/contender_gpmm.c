@@ -124,7 +124,7 @@ static inline void nothing(void *set)
 BENCH_LOOPS(find, , nothing, nothing, look_copy)
 
 /* As BENCH_LOOPS's, but the library is asked for all of a section at once. */
-static void batch(void *set, const uint64_t *addr, size_t count)
+static uint64_t batch(void *set, const uint64_t *addr, size_t count)
 {
 	struct gpmm_hit hits[BENCH_SECTION];
 	uint64_t sum = 0;
@@ -142,6 +142,7 @@ static void batch(void *set, const uint64_t *addr, size_t count)
 		section_close(set);
 	}
 	bench_keep(sum);
+	return sum;
 }
 
 static void map_area(void *set, const struct bench_area *area)

@@ -51,7 +51,7 @@ attributes BENCH_LOOP bool prefix##_find(void *map, uint64_t addr,	\
 	return hit;							\
 }									\
 									\
-attributes BENCH_LOOP void prefix##_latency(void *map, const uint64_t *addr,\
+attributes BENCH_LOOP uint64_t prefix##_latency(void *map, const uint64_t *addr,\
 					size_t count)			\
 {									\
 	uint64_t zero = bench_zero(), sum = 0;				\
@@ -66,9 +66,10 @@ attributes BENCH_LOOP void prefix##_latency(void *map, const uint64_t *addr,\
 		close(map);						\
 	}								\
 	bench_keep(sum);						\
+	return sum;							\
 }									\
 									\
-attributes BENCH_LOOP void prefix##_throughput(void *map,		\
+attributes BENCH_LOOP uint64_t prefix##_throughput(void *map,		\
 					   const uint64_t *addr,	\
 					   size_t count)		\
 {									\
@@ -84,9 +85,10 @@ attributes BENCH_LOOP void prefix##_throughput(void *map,		\
 		close(map);						\
 	}								\
 	bench_keep(sum);						\
+	return sum;							\
 }									\
 									\
-attributes BENCH_LOOP void prefix##_batch(void *map, const uint64_t *addr,\
+attributes BENCH_LOOP uint64_t prefix##_batch(void *map, const uint64_t *addr,\
 				      size_t count)			\
 {									\
 	struct bench_found found;					\
@@ -103,9 +105,10 @@ attributes BENCH_LOOP void prefix##_batch(void *map, const uint64_t *addr,\
 		close(map);						\
 	}								\
 	bench_keep(sum);						\
+	return sum;							\
 }									\
 									\
-attributes BENCH_LOOP void prefix##_section(void *map,			\
+attributes BENCH_LOOP uint64_t prefix##_section(void *map,			\
 					const uint64_t *addr,		\
 					size_t count)			\
 {									\
@@ -116,6 +119,7 @@ attributes BENCH_LOOP void prefix##_section(void *map,			\
 		bench_keep(addr[i]);					\
 		close(map);						\
 	}								\
+	return 0;							\
 }									\
 									\
 attributes BENCH_LOOP void prefix##_timed(void *map, const uint64_t *addr,\
