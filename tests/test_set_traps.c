@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "core/btree.h"
+#include "core/set.h"
 #include "helpers/rng.h"
 #include "helpers/suite.h"
 #include "helpers/world.h"
@@ -371,7 +371,7 @@ enum {
 #define STRIDE	UINT64_C(0x4000)
 
 /* Areas of two pages, a page or two apart. */
-static struct gpmm_set *put_very_many(void)
+static struct gpmm_set *put_areas(gpmm_gpa_t areas)
 {
 	struct gpmm_set *set;
 	struct gpmm_txn *txn;
@@ -379,15 +379,43 @@ static struct gpmm_set *put_very_many(void)
 
 	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
 	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
-	for (i = 0; i < AREAS; i++) {
+	for (i = 0; i < areas; i++) {
 		struct gpmm_area area = area_of(i * STRIDE,
 						0x2000 + i % 2 * 0x1000, 1);
 
 		CU_ASSERT_EQUAL_FATAL(gpmm_txn_map(txn, &area, 0), 0);
 	}
 	CU_ASSERT_EQUAL_FATAL(gpmm_txn_commit(txn), 0);
-	CU_ASSERT_EQUAL(gpmm_set_len(set), AREAS);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), areas);
 	return set;
+}
+
+static struct gpmm_set *put_very_many(void)
+{
+	return put_areas(AREAS);
+}
+
+/* So many that nodes come from chunks of slabs; see core/chunk.c. */
+static void test_a_large_set_gives_its_memory_back(void)
+{
+	enum { LARGE = 400000 };
+	struct gpmm_set *set = put_areas(LARGE);
+	struct gpmm_set_stats stats;
+
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT(stats.total_bytes > 12 << 20);
+	CU_ASSERT(stats.total_bytes < LARGE * 56);
+	/* All but every hundredth. */
+	for (gpmm_gpa_t i = 0; i < LARGE; i += 100)
+		CU_ASSERT_EQUAL(gpmm_set_unmap(set, i * STRIDE,
+					       99 * STRIDE), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT_EQUAL(stats.areas, LARGE / 100);
+	CU_ASSERT(stats.total_bytes < LARGE / 100 * 200);
+	CU_ASSERT(found(set, 99 * STRIDE, 99 * STRIDE, 0x3000, 1));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
 /* Nodes looked at since the last call. */
@@ -524,6 +552,8 @@ int main(void)
 		  test_backend_may_refuse_to_merge },
 		{ "merging can be off, and asked for",
 		  test_merging_can_be_off },
+		{ "a large set gives its memory back",
+		  test_a_large_set_gives_its_memory_back },
 		{ "cost of one change among 100,000 areas",
 		  test_cost_of_one },
 		{ "cost of a change to k of 100,000 areas",

@@ -98,8 +98,8 @@ void *gpmm__slab_alloc(struct chunks *chunks, struct chunk **chunk)
 {
 	void *slab;
 
-	*chunk = chunks->open;
-	if (!*chunk && chunks->bytes >= LARGE_BYTES)
+	*chunk = chunks->leave ? NULL : chunks->open;
+	if (!*chunk && !chunks->leave && chunks->bytes >= LARGE_BYTES)
 		*chunk = make_chunk(chunks);
 	if (*chunk)
 		return take_slab(chunks, *chunk);

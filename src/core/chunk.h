@@ -7,6 +7,7 @@
 #ifndef GPMM_CORE_CHUNK_H
 #define GPMM_CORE_CHUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define SLAB_ALIGN	16384
@@ -21,6 +22,7 @@ struct chunk;
 struct chunks {
 	struct chunk *open;	/* those with free slabs */
 	size_t bytes;		/* all that is allocated */
+	bool leave;		/* no slab is to be cut from one for now */
 };
 
 /* @chunk: receives the slab's; NULL for one of its own. NULL: no memory. */

@@ -253,7 +253,10 @@ static void mark(struct pool *pool, struct slab *slab)
 	link_to(pool, slab, BIN_MARKED);
 }
 
-/* All but the fullest slabs, as many as live nodes would fill. */
+/*
+ * All but the fullest slabs, as many as live nodes would fill; and all that
+ * are cut from chunks, where those are to be left.
+ */
 static void mark_class(struct pool *pool, enum node_class class, size_t fill)
 {
 	for (unsigned int bin = BIN_FULL; bin < BIN_EMPTY; bin++) {
@@ -261,7 +264,9 @@ static void mark_class(struct pool *pool, enum node_class class, size_t fill)
 
 		for (; slab; slab = next) {
 			next = slab->next;
-			if (fill)
+			if (pool->chunks.leave && slab->chunk)
+				mark(pool, slab);
+			else if (fill)
 				fill--;
 			else
 				mark(pool, slab);
@@ -270,17 +275,26 @@ static void mark_class(struct pool *pool, enum node_class class, size_t fill)
 	pool->open[class] = NULL;
 }
 
+/* A few nodes can hold on to many chunks. */
+static bool is_sparse(const struct pool *pool)
+{
+	size_t live = pool->node_bytes - gpmm__pool_free_bytes(pool);
+
+	return live < pool->chunks.bytes / 8;
+}
+
 bool gpmm__pool_mark(struct pool *pool)
 {
 	bool any = false;
 
+	pool->chunks.leave = is_sparse(pool);
 	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
 		size_t slabs = pool->slabs[class];
 		size_t live = pool->nodes[class] - pool->free[class];
 		size_t nodes = slabs ? pool->nodes[class] / slabs : 1;
 		size_t fill = (live + nodes - 1) / nodes;
 
-		if (slabs <= fill + fill / 16 + 1)
+		if (!pool->chunks.leave && slabs <= fill + fill / 16 + 1)
 			continue;
 		mark_class(pool, class, fill);
 		any = true;
@@ -295,6 +309,7 @@ bool gpmm__pool_is_marked(const void *node)
 
 void gpmm__pool_unmark(struct pool *pool)
 {
+	pool->chunks.leave = false;
 	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
 		struct slab *slab;
 
