@@ -83,17 +83,19 @@ static NOINLINE int read_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 int gpmm_read(const struct gpmm_guest *guest, gpmm_gpa_t gpa, void *buffer,
 	      uint64_t size, uint64_t *done)
 {
+	const struct gpmm_set *set = guest->set;
 	const char *hva;
 	size_t left;
 
-	section_enter(guest->set);
-	hva = find_whole(guest->set, gpa, size, GPMM_READ);
+	if (!quick_enter(set))
+		return read_slow(guest, gpa, buffer, size, done);
+	hva = find_whole(set, gpa, size, GPMM_READ);
 	if (__builtin_expect(!hva, 0)) {
-		section_leave(guest->set);
+		quick_leave();
 		return read_slow(guest, gpa, buffer, size, done);
 	}
 	left = raw_copy(buffer, hva, size);
-	section_leave(guest->set);
+	quick_leave();
 	tell(done, size - left);
 	return left ? -EFAULT : 0;
 }
@@ -115,18 +117,20 @@ static NOINLINE int write_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 int gpmm_write(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 	       const void *buffer, uint64_t size, uint64_t *done)
 {
+	const struct gpmm_set *set = guest->set;
 	size_t left;
 	char *hva;
 
-	section_enter(guest->set);
-	hva = find_whole(guest->set, gpa, size, GPMM_WRITE);
+	if (!quick_enter(set))
+		return write_slow(guest, gpa, buffer, size, done);
+	hva = find_whole(set, gpa, size, GPMM_WRITE);
 	if (__builtin_expect(!hva, 0)) {
-		section_leave(guest->set);
+		quick_leave();
 		return write_slow(guest, gpa, buffer, size, done);
 	}
 	left = raw_copy(hva, buffer, size);
 	mark(guest, gpa, size - left);
-	section_leave(guest->set);
+	quick_leave();
 	tell(done, size - left);
 	return left ? -EFAULT : 0;
 }

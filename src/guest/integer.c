@@ -131,59 +131,113 @@ static void to_bytes(union bytes *bytes, unsigned int size, uint64_t value)
 	}
 }
 
+#define NOINLINE __attribute__((noinline, cold))
+
 /* By bytes, or the error of that. */
-static __attribute__((noinline, cold)) int
-load_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa, enum gpmm_type type,
-	  uint64_t *value)
+static NOINLINE int load_bytes(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			       enum gpmm_type type, uint64_t *value)
 {
 	unsigned int size = size_of(type);
 	union bytes bytes;
-	int ret;
+	int ret = gpmm_read(guest, gpa, &bytes, size, NULL);
 
-	if (!type_is_valid(type))
-		return -EINVAL;
-	ret = gpmm_read(guest, gpa, &bytes, size, NULL);
 	if (!ret)
 		*value = convert(type, from_bytes(&bytes, size));
 	return ret;
 }
 
-static __attribute__((noinline, cold)) int
-store_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa, enum gpmm_type type,
-	   uint64_t value)
+static NOINLINE int store_bytes(const struct gpmm_guest *guest,
+				gpmm_gpa_t gpa, enum gpmm_type type,
+				uint64_t value)
 {
 	unsigned int size = size_of(type);
 	union bytes bytes;
 
-	if (!type_is_valid(type))
-		return -EINVAL;
 	to_bytes(&bytes, size, convert(type, value));
 	return gpmm_write(guest, gpa, &bytes, size, NULL);
 }
 
-/* A type there is, and aligned, so that the processor makes it atomic. */
-static inline bool is_plain(enum gpmm_type type, const char *hva)
+static NOINLINE int load_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			      enum gpmm_type type, enum gpmm_order order,
+			      uint64_t *value)
 {
-	return type_is_valid(type) &&
-	       !((uintptr_t)hva & (size_of(type) - 1));
+	unsigned int size = size_of(type);
+	struct gpmm_run run;
+	uint64_t got = 0;
+	bool atomic;
+	int ret;
+
+	if (!type_is_valid(type) || range_wraps(gpa, size))
+		return -EINVAL;
+	section_enter(guest->set);
+	ret = find_run(guest->set, gpa, GPMM_READ, &run);
+	atomic = !ret && is_atomic(&run, size);
+	if (atomic)
+		ret = load(run.hva, size, (int)order, &got);
+	section_leave(guest->set);
+	if (!ret && !atomic)
+		return load_bytes(guest, gpa, type, value);
+	if (!ret)
+		*value = convert(type, got);
+	return ret;
+}
+
+static NOINLINE int store_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
+			       enum gpmm_type type, enum gpmm_order order,
+			       uint64_t value)
+{
+	unsigned int size = size_of(type);
+	struct gpmm_run run;
+	bool atomic;
+	int ret;
+
+	if (!type_is_valid(type) || range_wraps(gpa, size))
+		return -EINVAL;
+	section_enter(guest->set);
+	ret = find_run(guest->set, gpa, GPMM_WRITE, &run);
+	atomic = !ret && is_atomic(&run, size);
+	if (atomic) {
+		ret = store(run.hva, size, (int)order, convert(type, value));
+		mark(guest, gpa, ret ? 0 : size);
+	}
+	section_leave(guest->set);
+	return ret || atomic ? ret : store_bytes(guest, gpa, type, value);
+}
+
+/*
+ * Where it is, if it lies there in one piece that is aligned, or NULL. What is
+ * aligned in the guest is in one piece where edges of areas are aligned, too.
+ */
+static inline char *find_plain(const struct gpmm_set *set, gpmm_gpa_t gpa,
+			       unsigned int size, uint32_t access)
+{
+	struct gpmm_hit hit = find_hit(set, gpa);
+	char *hva;
+
+	if (__builtin_expect(!has_memory(hit, access) || set->face.shift < 3,
+			     0))
+		return NULL;
+	hva = gpmm_hit_hva(hit, gpa);
+	return ((uintptr_t)hva | gpa) & (size - 1) ? NULL : hva;
 }
 
 int gpmm_load(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 	      enum gpmm_type type, enum gpmm_order order, uint64_t *value)
 {
-	unsigned int size = size_of(type);
+	const struct gpmm_set *set = guest->set;
 	uint64_t got;
 	char *hva;
 	int ret;
 
-	section_enter(guest->set);
-	hva = find_whole(guest->set, gpa, size, GPMM_READ);
-	if (__builtin_expect(!hva || !is_plain(type, hva), 0)) {
-		section_leave(guest->set);
-		return load_slow(guest, gpa, type, value);
+	if (!type_is_valid(type) || !quick_enter(set))
+		return load_slow(guest, gpa, type, order, value);
+	hva = find_plain(set, gpa, size_of(type), GPMM_READ);
+	if (__builtin_expect(!hva, 0)) {
+		quick_leave();
+		return load_slow(guest, gpa, type, order, value);
 	}
-	ret = load(hva, size, (int)order, &got);
-	section_leave(guest->set);
+	ret = load(hva, size_of(type), (int)order, &got);
+	quick_leave();
 	if (!ret)
 		*value = convert(type, got);
 	return ret;
@@ -192,20 +246,21 @@ int gpmm_load(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 int gpmm_store(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 	       enum gpmm_type type, enum gpmm_order order, uint64_t value)
 {
-	unsigned int size = size_of(type);
+	const struct gpmm_set *set = guest->set;
 	char *hva;
 	int ret;
 
-	section_enter(guest->set);
-	hva = find_whole(guest->set, gpa, size, GPMM_WRITE);
-	if (__builtin_expect(!hva || !is_plain(type, hva), 0)) {
-		section_leave(guest->set);
-		return store_slow(guest, gpa, type, value);
+	if (!type_is_valid(type) || !quick_enter(set))
+		return store_slow(guest, gpa, type, order, value);
+	hva = find_plain(set, gpa, size_of(type), GPMM_WRITE);
+	if (__builtin_expect(!hva, 0)) {
+		quick_leave();
+		return store_slow(guest, gpa, type, order, value);
 	}
-	ret = store(hva, size, (int)order, convert(type, value));
+	ret = store(hva, size_of(type), (int)order, convert(type, value));
 	if (!ret)
-		mark(guest, gpa, size);
-	section_leave(guest->set);
+		mark(guest, gpa, size_of(type));
+	quick_leave();
 	return ret;
 }
 

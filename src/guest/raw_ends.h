@@ -35,7 +35,8 @@ RAW_ENDS(64)
 #define RAW_INLINE 1
 #define RAW_SHORT 64
 
-static inline int raw_copy_short(char *to, const char *from, size_t size)
+static inline __attribute__((always_inline)) int
+raw_copy_short(char *to, const char *from, size_t size)
 {
 	if (size > 32)
 		return raw_ends256(to, from, size);

@@ -5,76 +5,73 @@
 #if defined(__x86_64__) && defined(FAULT_TABLE)
 
 /*
- * Blocks, as long as there are whole ones. Return: bytes copied; a block that
- * faults is not counted, and comes again bytewise.
- *
- * On an AMD EPYC with AVX-512, 4 KiB in the first-level cache take 36-42 ns by
- * 32-byte moves, 70 by 16-byte moves, 42-60 by rep movsb, 45-59 by glibc's
- * memcpy; 1 MiB is the same by all of them (a loop over each, 41 runs; the
- * whole access: bench/bench_guest_access).
+ * One vector, after which the target is aligned; blocks of four; the last
+ * four, which may overlap the others. The registers move on only once a block
+ * is through: where one faults it is not counted, and comes again bytewise.
  */
-__attribute__((target("avx")))
-static size_t copy_blocks_avx(char *to, const char *from, size_t size)
-{
-	size_t done = 0;
-	int ret = 0;
+#define COPY(move, register, width, ...)				\
+	size_t left = size;						\
+									\
+	__asm__ volatile(FAULT_FROM					\
+			 move " (%0), %%" register "0\n\t"		\
+			 move " %%" register "0, (%1)\n\t"		\
+			 "addq %3, %0\n\t"				\
+			 "addq %3, %1\n\t"				\
+			 "subq %3, %2\n\t"				\
+			 "cmpq $4*%c4, %2\n\t"				\
+			 "jbe 2f\n\t"					\
+			 ".p2align 4\n\t"				\
+			 "1:\n\t"					\
+			 move " (%0), %%" register "0\n\t"		\
+			 move " %c4(%0), %%" register "1\n\t"		\
+			 move " 2*%c4(%0), %%" register "2\n\t"		\
+			 move " 3*%c4(%0), %%" register "3\n\t"		\
+			 move " %%" register "0, (%1)\n\t"		\
+			 move " %%" register "1, %c4(%1)\n\t"		\
+			 move " %%" register "2, 2*%c4(%1)\n\t"		\
+			 move " %%" register "3, 3*%c4(%1)\n\t"		\
+			 "addq $4*%c4, %0\n\t"				\
+			 "addq $4*%c4, %1\n\t"				\
+			 "subq $4*%c4, %2\n\t"				\
+			 "cmpq $4*%c4, %2\n\t"				\
+			 "ja 1b\n\t"					\
+			 "2:\n\t"					\
+			 move " -4*%c4(%0,%2), %%" register "0\n\t"	\
+			 move " -3*%c4(%0,%2), %%" register "1\n\t"	\
+			 move " -2*%c4(%0,%2), %%" register "2\n\t"	\
+			 move " -%c4(%0,%2), %%" register "3\n\t"	\
+			 move " %%" register "0, -4*%c4(%1,%2)\n\t"	\
+			 move " %%" register "1, -3*%c4(%1,%2)\n\t"	\
+			 move " %%" register "2, -2*%c4(%1,%2)\n\t"	\
+			 move " %%" register "3, -%c4(%1,%2)\n\t"	\
+			 "xorl %k2, %k2\n\t"				\
+			 FAULT_TO					\
+			 __VA_ARGS__					\
+			 : "+r"(from), "+r"(to), "+r"(left)		\
+			 : "r"(width - ((size_t)to & (width - 1))),	\
+			   "i"(width)					\
+			 : "memory", "cc", "xmm0", "xmm1", "xmm2",	\
+			   "xmm3");					\
+	return size - left
 
-	for (; size - done >= 128; done += 128) {
-		__asm__ volatile("movl $1, %0\n\t"
-				 FAULT_FROM
-				 "vmovdqu (%2), %%ymm0\n\t"
-				 "vmovdqu 32(%2), %%ymm1\n\t"
-				 "vmovdqu 64(%2), %%ymm2\n\t"
-				 "vmovdqu 96(%2), %%ymm3\n\t"
-				 "vmovdqu %%ymm0, (%1)\n\t"
-				 "vmovdqu %%ymm1, 32(%1)\n\t"
-				 "vmovdqu %%ymm2, 64(%1)\n\t"
-				 "vmovdqu %%ymm3, 96(%1)\n\t"
-				 "xorl %0, %0\n\t"
-				 FAULT_TO
-				 : "=&r"(ret)
-				 : "r"(to + done), "r"(from + done)
-				 : "memory", "cc", "xmm0", "xmm1", "xmm2",
-				   "xmm3");
-		if (__builtin_expect(ret, 0))
-			break;
-	}
-	__asm__ volatile("vzeroupper" : : : "xmm0", "xmm1", "xmm2", "xmm3");
-	return done;
+/* At least 128 bytes. */
+__attribute__((target("avx")))
+static size_t copy_avx(char *to, const char *from, size_t size)
+{
+	COPY("vmovdqu", "ymm", 32, "vzeroupper\n\t");
 }
 
-static size_t copy_blocks(char *to, const char *from, size_t size)
+/* At least 64 bytes. */
+static size_t copy_sse(char *to, const char *from, size_t size)
 {
-	size_t done = 0;
-	int ret;
-
-	for (; size - done >= 32; done += 32) {
-		__asm__ volatile("movl $1, %0\n\t"
-				 FAULT_FROM
-				 "movups (%2), %%xmm0\n\t"
-				 "movups 16(%2), %%xmm1\n\t"
-				 "movups %%xmm0, (%1)\n\t"
-				 "movups %%xmm1, 16(%1)\n\t"
-				 "xorl %0, %0\n\t"
-				 FAULT_TO
-				 : "=&r"(ret)
-				 : "r"(to + done), "r"(from + done)
-				 : "memory", "cc", "xmm0", "xmm1");
-		if (__builtin_expect(ret, 0))
-			break;
-	}
-	return done;
+	COPY("movups", "xmm", 16, "");
 }
 
 size_t gpmm__raw_copy_blocks(char *to, const char *from, size_t size)
 {
-	size_t done = 0;
-
 	if (size >= 256 && __builtin_cpu_supports("avx"))
-		done = copy_blocks_avx(to, from, size);
-	if (size - done > RAW_SHORT)
-		done += copy_blocks(to + done, from + done, size - done);
-	return done;
+		return copy_avx(to, from, size);
+	return copy_sse(to, from, size);
 }
 
 #endif

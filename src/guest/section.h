@@ -76,20 +76,42 @@ static inline int find_memory(const struct gpmm_set *set, gpmm_gpa_t gpa,
 }
 
 /*
- * The common case of an access: [gpa, gpa + size) within one area that allows
- * it, in few instructions. The rest, errors too, is the slow path's.
- * Return: the address, or NULL.
+ * The common case of an access, in few instructions: the more of them, the
+ * fewer accesses does the processor have under way at a time. A section of
+ * the library's own, then [gpa, gpa + size) within one area that allows it.
+ * Whatever is not that common, errors too, is the slow path's.
  */
+static inline bool quick_enter(const struct gpmm_set *set)
+{
+#ifndef GPMM_DOUBLE
+	if (__builtin_expect(set->flavor != NULL, 0))
+		return false;
+#endif
+	(void)set;
+	rcu_enter();
+	return true;
+}
+
+static inline void quick_leave(void)
+{
+	rcu_leave();
+}
+
+static inline bool has_memory(struct gpmm_hit hit, uint32_t access)
+{
+	return hit.record && gpmm_hit_host(hit) && allows(hit, access);
+}
+
+/* Return: the address, or NULL. */
 static inline char *find_whole(const struct gpmm_set *set, gpmm_gpa_t gpa,
 			       uint64_t size, uint32_t access)
 {
 	struct gpmm_hit hit = find_hit(set, gpa);
 
-	if (!hit.record || !gpmm_hit_host(hit) || !allows(hit, access))
-		return NULL;
-	/* True for a size of 0. */
-	if (size - 1 >= gpmm_hit_bytes(set, hit, gpa) ||
-	    __builtin_expect(size > SECTION_BYTES, 0))
+	/* size - 1: true for a size of 0. */
+	if (__builtin_expect(!has_memory(hit, access) ||
+			     size > SECTION_BYTES ||
+			     size - 1 >= gpmm_hit_bytes(set, hit, gpa), 0))
 		return NULL;
 	return gpmm_hit_hva(hit, gpa);
 }
