@@ -312,6 +312,58 @@ static void a_window_is_released_after_its_last_callback(void)
 	world_end(&world);
 }
 
+/* Memory that comes and goes; where it is not ones are read. */
+struct coming {
+	struct world *world;
+	int left;	/* atomic: rounds */
+};
+
+static void *come_and_go(void *arg)
+{
+	struct coming *coming = arg;
+	struct gpmm_host_options options = { .size = PAGE };
+	void *failed = NULL;
+	struct gpmm_area area = { .start = BASE, .size = PAGE,
+				  .flags = GPMM_RW };
+
+	if (gpmm_host_create(&options, &area.host)) {
+		__atomic_store_n(&coming->left, 0, __ATOMIC_RELAXED);
+		return arg;
+	}
+	area.hva = gpmm_host_addr(area.host);
+	memset(area.hva, 0xff, PAGE);
+	while (__atomic_sub_fetch(&coming->left, 1, __ATOMIC_RELAXED) > 0)
+		if (gpmm_set_map(coming->world->set, &area, 0) ||
+		    gpmm_set_unmap(coming->world->set, BASE, PAGE))
+			failed = arg;
+	gpmm_host_put(area.host);
+	return failed;
+}
+
+/* Between the look at what is there and the access it may have gone. */
+static void memory_that_goes_meanwhile_is_no_error(void)
+{
+	struct world world;
+	struct coming coming = { .world = &world, .left = 100000 };
+	unsigned char bytes[8];
+	unsigned int wrong = 0;
+	pthread_t thread;
+	void *failed;
+
+	world_make(&world, 0);
+	world.guest.unassigned = GPMM_UNASSIGNED_ONES;
+	pthread_create(&thread, NULL, come_and_go, &coming);
+	while (__atomic_load_n(&coming.left, __ATOMIC_RELAXED) > 0) {
+		wrong += gpmm_io_read(&world.guest, BASE + 8, bytes,
+				      sizeof(bytes), NULL) != 0;
+		wrong += bytes[0] != 0xff || bytes[7] != 0xff;
+	}
+	pthread_join(thread, &failed);
+	CU_ASSERT_PTR_NULL(failed);
+	CU_ASSERT_EQUAL(wrong, 0);
+	world_end(&world);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
@@ -322,6 +374,7 @@ int main(void)
 		TEST(widths_must_make_sense),
 		TEST(a_callback_may_remove_its_own_window),
 		TEST(a_window_is_released_after_its_last_callback),
+		TEST(memory_that_goes_meanwhile_is_no_error),
 		CU_TEST_INFO_NULL,
 	};
 

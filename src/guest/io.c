@@ -102,6 +102,18 @@ static int unassigned_io(const struct io *io, uint64_t at, uint64_t size)
 	return 0;
 }
 
+/* @size: as below. What is no longer there is looked for again. */
+static int memory_io(const struct io *io, gpmm_gpa_t gpa, uint64_t at,
+		     uint64_t *size)
+{
+	int ret = io->in ? gpmm_read(io->guest, gpa + at, io->in + at, *size,
+				     size) :
+			   gpmm_write(io->guest, gpa + at, io->out + at, *size,
+				      size);
+
+	return ret == -ENXIO || ret == -ENODEV ? 0 : ret;
+}
+
 /* @size: bytes to go, receives those done. */
 static int io_some(const struct io *io, gpmm_gpa_t gpa, uint64_t at,
 		   uint64_t *size)
@@ -113,10 +125,7 @@ static int io_some(const struct io *io, gpmm_gpa_t gpa, uint64_t at,
 		*size = place.size;
 	switch (place.kind) {
 	case MEMORY:
-		return io->in ? gpmm_read(io->guest, gpa + at, io->in + at,
-					  *size, size) :
-				gpmm_write(io->guest, gpa + at, io->out + at,
-					   *size, size);
+		return memory_io(io, gpa, at, size);
 	case WINDOW:
 		ret = window_io(io, place.mmio, gpa, at, size);
 		gpmm__mmio_put(place.mmio);
