@@ -238,6 +238,16 @@ static void a_numa_binding_holds_or_is_an_error(void)
 	CU_ASSERT_TRUE(mapping_has("/proc/self/numa_maps",
 				   gpmm_host_addr(host), "", "interleave"));
 	gpmm_host_put(host);
+	options.numa = GPMM_NUMA_PREFERRED;
+	host = make(options);
+	CU_ASSERT_TRUE(mapping_has("/proc/self/numa_maps",
+				   gpmm_host_addr(host), "", "prefer"));
+	gpmm_host_put(host);
+	options.numa_nodes = 3;
+	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
+	options.numa_nodes = 0;
+	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
+	options.numa = GPMM_NUMA_INTERLEAVE;
 	options.numa_nodes = UINT64_C(1) << 63;
 	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
 	options.numa_nodes = 0;
@@ -490,6 +500,37 @@ static void grow_by_huge_pages(uint64_t page)
 	gpmm_host_put(host);
 }
 
+/* A file of huge pages, mapped privately: it keeps what it has. */
+static void discard_of_a_huge_file(void)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_FILE,
+		.size = 2 * MIB, .flags = GPMM_HOST_PRIVATE,
+		.fd = memfd_create("test", MFD_HUGETLB | MFD_CLOEXEC) };
+	struct gpmm_host *host;
+	char *shared, *addr;
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(options.fd, 2 * MIB), 0);
+	shared = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      options.fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(shared, MAP_FAILED);
+	shared[5] = 'f';
+	host = make(options);
+	addr = gpmm_host_addr(host);
+	CU_ASSERT_EQUAL(gpmm_host_page_size(host), 2 * MIB);
+	CU_ASSERT_EQUAL(addr[5], 'f');
+	addr[5] = 'p';
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 0, 4096), -EINVAL);
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 0, 2 * MIB), 0);
+	CU_ASSERT_EQUAL(addr[5], 0);
+	addr[5] = 'n';
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 0, 2 * MIB), 0);
+	CU_ASSERT_EQUAL(addr[5], 0);
+	CU_ASSERT_EQUAL(shared[5], 'f');
+	gpmm_host_put(host);
+	munmap(shared, 2 * MIB);
+	close(options.fd);
+}
+
 /* Pages of a size, added to the pool for as long as it takes. */
 static void huge_pages_of(uint64_t page)
 {
@@ -504,6 +545,8 @@ static void huge_pages_of(uint64_t page)
 	} else {
 		use_huge_pages(page, page == GIB ? 1 : 2);
 		grow_by_huge_pages(page);
+		if (page == 2 * MIB)
+			discard_of_a_huge_file();
 	}
 	if (fd >= 0 && spare < 2)
 		resize_pool(fd, there);

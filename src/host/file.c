@@ -74,7 +74,8 @@ static int create(struct gpmm_host *host)
 
 /*
  * Dropping a private mapping's pages would bring the file's contents back and
- * leave its page cache: anonymous memory takes their place.
+ * leave its page cache: anonymous memory takes their place, of small pages
+ * for huge ones too.
  */
 static int replace(struct gpmm_host *host, uint64_t offset, uint64_t size)
 {
@@ -95,9 +96,6 @@ static int discard(struct gpmm_host *host, uint64_t offset, uint64_t size)
 		return -EROFS;
 	if (!(flags & GPMM_HOST_PRIVATE))
 		return gpmm__host_punch(host, offset, size);
-	/* Small pages cannot stand in for part of a huge page's mapping. */
-	if (host->page_size > gpmm__host_base_page())
-		return gpmm__host_dontneed(host, offset, size);
 	return replace(host, offset, size);
 }
 

@@ -44,6 +44,18 @@ static bool sizes_are_valid(const struct gpmm_host_options *options)
 			  page);
 }
 
+static bool numa_is_valid(const struct gpmm_host_options *options)
+{
+	uint64_t nodes = options->numa_nodes;
+
+	if (options->numa > GPMM_NUMA_INTERLEAVE)
+		return false;
+	/* The kernel would take the first of several, and any for none. */
+	if (options->numa == GPMM_NUMA_PREFERRED)
+		return is_power_of_two(nodes);
+	return (options->numa == GPMM_NUMA_DEFAULT) == !nodes;
+}
+
 /* Nothing asked for is ignored: what the kind cannot do is refused. */
 static bool options_are_valid(const struct host_provider *provider,
 			      const struct gpmm_host_options *options)
@@ -54,9 +66,7 @@ static bool options_are_valid(const struct host_provider *provider,
 		return false;
 	if (!provider->maps && (options->numa || options->prealloc_threads))
 		return false;
-	if (options->numa == GPMM_NUMA_DEFAULT && options->numa_nodes)
-		return false;
-	if (options->numa > GPMM_NUMA_INTERLEAVE)
+	if (!numa_is_valid(options))
 		return false;
 	if (options->page_size && options->kind != GPMM_HOST_HUGETLB)
 		return false;
