@@ -9,7 +9,10 @@
 
 #include <sys/mman.h>
 
+/* What it is compared with has the cheapest sections there are. */
+#define GPMM_INLINE_SECTIONS
 #include <gpmm/guest.h>
+#include <gpmm/hit.h>
 #include <gpmm/host.h>
 #include <gpmm/thread.h>
 
@@ -65,13 +68,17 @@ static void write_gpmm(struct memory *memory, const uint64_t *gpa,
 			bench_die("gpmm_write failed");
 }
 
-static inline char *find(struct memory *memory, uint64_t gpa)
+/* The quickest lookup there is, and what an access must ask of it. */
+static inline char *find(struct memory *memory, uint64_t gpa, uint64_t size,
+			 uint32_t access)
 {
-	struct gpmm_area area;
+	struct gpmm_hit hit = gpmm_set_hit_rcu(memory->set, gpa);
 
-	if (!gpmm_set_find_rcu(memory->set, gpa, &area))
+	if (!hit.record || !gpmm_hit_host(hit) ||
+	    (gpmm_hit_flags(hit) & (access | GPMM_PRIVATE)) != access ||
+	    size > gpmm_hit_bytes(memory->set, hit, gpa))
 		bench_die("nothing there");
-	return (char *)area.hva + (gpa - area.start);
+	return gpmm_hit_hva(hit, gpa);
 }
 
 static void read_find(struct memory *memory, const uint64_t *gpa,
@@ -79,7 +86,8 @@ static void read_find(struct memory *memory, const uint64_t *gpa,
 {
 	for (size_t i = 0; i < count; i++) {
 		gpmm_read_lock();
-		memcpy(memory->buffer, find(memory, gpa[i]), size);
+		memcpy(memory->buffer, find(memory, gpa[i], size, GPMM_READ),
+		       size);
 		gpmm_read_unlock();
 	}
 }
@@ -89,7 +97,8 @@ static void write_find(struct memory *memory, const uint64_t *gpa,
 {
 	for (size_t i = 0; i < count; i++) {
 		gpmm_read_lock();
-		memcpy(find(memory, gpa[i]), memory->buffer, size);
+		memcpy(find(memory, gpa[i], size, GPMM_WRITE), memory->buffer,
+		       size);
 		gpmm_read_unlock();
 	}
 }
@@ -163,7 +172,8 @@ static void load_find(struct memory *memory, const uint64_t *gpa,
 	(void)size;
 	for (size_t i = 0; i < count; i++) {
 		gpmm_read_lock();
-		sum += __atomic_load_n((uint64_t *)find(memory, gpa[i]),
+		sum += __atomic_load_n((uint64_t *)find(memory, gpa[i], 8,
+							GPMM_READ),
 				       __ATOMIC_ACQUIRE);
 		gpmm_read_unlock();
 	}
@@ -239,6 +249,8 @@ static void pin_and_unpin(struct memory *memory, const uint64_t *gpa,
 
 /* --------------------------------------------------------------- cases --- */
 
+#define ENTRIES 4
+
 struct entry {
 	const char *name;
 	access_fn *access;
@@ -247,7 +259,7 @@ struct entry {
 struct test {
 	const char *what;
 	size_t size;
-	struct entry entries[4];
+	struct entry entries[ENTRIES];
 };
 
 #define COPIES(verb)							\
@@ -291,8 +303,14 @@ static size_t chunk_of(size_t size)
 	return count < 4 ? 4 : count > BENCH_CHUNK ? BENCH_CHUNK : count;
 }
 
+/*
+ * A run of chunks, long enough that caches hold what the entry itself left
+ * there and not the one before: writes pay for the lines they push out.
+ * @turn: chunks of @gpa used so far, so that no entry finds in a cache what
+ * another has just read.
+ */
 static double time_entry(const struct entry *entry, struct memory *memory,
-			 const uint64_t *gpa, size_t size)
+			 const uint64_t *gpa, size_t size, size_t *turn)
 {
 	static double ns[ADDRESSES / 4];
 	size_t chunk = chunk_of(size), chunks = ADDRESSES / chunk;
@@ -302,9 +320,10 @@ static double time_entry(const struct entry *entry, struct memory *memory,
 		most = 64;
 	chunks = chunks < most ? chunks : most;
 	for (size_t i = 0; i < chunks; i++) {
+		const uint64_t *at = gpa + (*turn)++ * chunk % ADDRESSES;
 		uint64_t start = bench_now();
 
-		entry->access(memory, gpa + i * chunk, chunk, size);
+		entry->access(memory, at, chunk, size);
 		ns[i] = (double)(bench_now() - start) / (double)chunk;
 	}
 	return bench_median(ns, chunks);
@@ -325,18 +344,23 @@ static void check(struct memory *memory, const uint64_t *gpa, size_t size)
 static void run_test(const struct test *test, struct memory *memory,
 		     const char *spread, size_t areas, uint64_t *gpa)
 {
-	struct bench_samples ns[4] = { { .count = 0 } };
+	struct bench_samples ns[ENTRIES] = { { .count = 0 } };
+	size_t entries = 0, turn = 0;
 	char what[64];
 
+	while (entries < ENTRIES && test->entries[entries].name)
+		entries++;
 	choose(memory, test->size, gpa);
 	check(memory, gpa, test->size);
-	for (int rep = 0; rep < bench_options.reps; rep++)
-		for (size_t i = 0; i < 4 && test->entries[i].name; i++)
-			bench_samples_add(&ns[i],
-				time_entry(&test->entries[i], memory, gpa,
-					   test->size));
+	/* Each comes first in its turn. */
+	for (size_t i = 0; i < (size_t)bench_options.reps * entries; i++) {
+		size_t e = (i + i / entries) % entries;
+
+		bench_samples_add(&ns[e], time_entry(&test->entries[e], memory,
+						     gpa, test->size, &turn));
+	}
 	snprintf(what, sizeof(what), "%s/%s", test->what, spread);
-	for (size_t i = 0; i < 4 && test->entries[i].name; i++) {
+	for (size_t i = 0; i < entries; i++) {
 		struct bench_row row = bench_row("guest", what,
 						 test->entries[i].name, 1,
 						 areas);
