@@ -137,7 +137,7 @@ int main(int argc, char **argv)
 	int ms;
 
 	bench_init(argc, argv);
-	ms = bench_scale(2, 50, 100);
+	ms = bench_scale(2, 30, 100);
 	if (bench_options.areas) {
 		run(bench_options.areas, bench_options.reps, ms);
 		return 0;

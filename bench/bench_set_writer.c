@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_set_writer: needs two CPUs\n");
 		return 0;
 	}
-	ms = bench_scale(2, 30, 80);
+	ms = bench_scale(2, 20, 80);
 	if (bench_options.areas) {
 		run(bench_options.areas, bench_options.reps, ms);
 		return 0;

@@ -31,6 +31,7 @@ run()
 	echo "${1##*/} $(($(date +%s) - from)) s" >&2
 }
 
+lookup=
 rm -f "$results"
 begun=$(date +%s)
 before=$(busy)
