@@ -4,45 +4,7 @@
  * enough and it reaches into the bounds, so that what is visited beyond one
  * way down at each bound are holes that could fit but for their alignment.
  */
-#include "core/btree.h"
-#include "util/range.h"
-
-/* What is free between two items, or outside all: granules, inclusive. */
-static bool clip(const struct hole *hole, struct span *free)
-{
-	if (free->first < hole->first)
-		free->first = hole->first;
-	if (free->last > hole->last)
-		free->last = hole->last;
-	return free->first <= free->last &&
-	       free->last - free->first >= hole->size - 1;
-}
-
-static bool fits_low(const struct hole *hole, struct span free,
-		     uint64_t *granule)
-{
-	uint64_t start;
-
-	if (!clip(hole, &free) || !align_up(free.first, hole->align, &start) ||
-	    start > free.last || free.last - start < hole->size - 1)
-		return false;
-	*granule = start;
-	return true;
-}
-
-static bool fits_high(const struct hole *hole, struct span free,
-		      uint64_t *granule)
-{
-	uint64_t start;
-
-	if (!clip(hole, &free))
-		return false;
-	start = align_down(free.last - (hole->size - 1), hole->align);
-	if (start < free.first)
-		return false;
-	*granule = start;
-	return true;
-}
+#include "core/hole.h"
 
 /* May a hole inside the child fit? */
 static bool is_worth(const struct hole *hole, const struct item *child)
@@ -102,52 +64,74 @@ static bool highest_in(uintptr_t root, const void *node, unsigned int height,
 	}
 }
 
+static bool lowest(uintptr_t root, const struct hole *hole, uint64_t *granule)
+{
+	if (!root_is_wide(root))
+		return gpmm__narrow_lowest_hole(root, hole, granule);
+	return lowest_in(root, root_node(root), root_height(root), hole,
+			 granule);
+}
+
+static bool highest(uintptr_t root, const struct hole *hole, uint64_t *granule)
+{
+	if (!root_is_wide(root))
+		return gpmm__narrow_highest_hole(root, hole, granule);
+	return highest_in(root, root_node(root), root_height(root), hole,
+			  granule);
+}
+
 /* The first and the last granule that any item covers. */
-static struct span extent(uintptr_t root)
+static uint64_t first_of(uintptr_t root)
+{
+	struct item first;
+
+	gpmm__node_get(root_class(root, root_height(root)), root_node(root),
+		       0, &first);
+	return first.first;
+}
+
+static uint64_t last_of(uintptr_t root)
 {
 	enum node_class class = root_class(root, root_height(root));
 	const void *node = root_node(root);
-	struct item first, last;
+	struct item last;
 
-	gpmm__node_get(class, node, 0, &first);
 	gpmm__node_get(class, node, node_len(class, node) - 1, &last);
-	return (struct span){ first.first, last.last };
+	return last.last;
 }
 
 bool gpmm__btree_lowest_hole(uintptr_t root, const struct hole *hole,
 			     uint64_t *granule)
 {
 	struct span all = { 0, UINT64_MAX };
-	struct span used;
+	uint64_t edge;
 
 	if (!root_node(root))
 		return fits_low(hole, all, granule);
-	used = extent(root);
-	if (used.first &&
-	    fits_low(hole, (struct span){ 0, used.first - 1 }, granule))
+	edge = first_of(root);
+	if (edge && fits_low(hole, (struct span){ 0, edge - 1 }, granule))
 		return true;
-	if (lowest_in(root, root_node(root), root_height(root), hole, granule))
+	if (lowest(root, hole, granule))
 		return true;
-	return used.last < UINT64_MAX &&
-	       fits_low(hole, (struct span){ used.last + 1, UINT64_MAX },
-			granule);
+	edge = last_of(root);
+	return edge < UINT64_MAX &&
+	       fits_low(hole, (struct span){ edge + 1, UINT64_MAX }, granule);
 }
 
 bool gpmm__btree_highest_hole(uintptr_t root, const struct hole *hole,
 			      uint64_t *granule)
 {
 	struct span all = { 0, UINT64_MAX };
-	struct span used;
+	uint64_t edge;
 
 	if (!root_node(root))
 		return fits_high(hole, all, granule);
-	used = extent(root);
-	if (used.last < UINT64_MAX &&
-	    fits_high(hole, (struct span){ used.last + 1, UINT64_MAX },
-		      granule))
+	edge = last_of(root);
+	if (edge < UINT64_MAX &&
+	    fits_high(hole, (struct span){ edge + 1, UINT64_MAX }, granule))
 		return true;
-	if (highest_in(root, root_node(root), root_height(root), hole, granule))
+	if (highest(root, hole, granule))
 		return true;
-	return used.first &&
-	       fits_high(hole, (struct span){ 0, used.first - 1 }, granule);
+	edge = first_of(root);
+	return edge && fits_high(hole, (struct span){ 0, edge - 1 }, granule);
 }

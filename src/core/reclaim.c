@@ -4,7 +4,7 @@
 #include "core/set.h"
 
 /* Below this, waiting costs more than the memory. */
-#define LIMBO_LEAST	((size_t)2 << 20)
+#define LIMBO_LEAST	((size_t)4 << 20)
 
 /* Give back what a set that has calmed down does not need, a half at a time. */
 static bool shed(struct gpmm_set *set)
