@@ -326,9 +326,9 @@ static void test_any_ioctl_of_a_conversion_may_fail(void)
 	for (int to_private = 1; to_private >= 0; to_private--) {
 		before = fake;
 		fake.left = 0;
-		fake.error = -ENOMEM;
+		fake.error = -EFAULT;
 		CU_ASSERT_EQUAL(gpmm_kvm_set_private(be, PAGE, 2 * PAGE,
-						     to_private), -ENOMEM);
+						     to_private), -EFAULT);
 		CU_ASSERT_EQUAL(fake.left, -1);
 		CU_ASSERT(same_slots(&before));
 		CU_ASSERT_EQUAL(fake.private_attributes,
@@ -342,6 +342,28 @@ static void test_any_ioctl_of_a_conversion_may_fail(void)
 	CU_ASSERT_EQUAL(map_alone(at(8, 2, 8, GPMM_RW)), 0);
 	CU_ASSERT(memfd_slot_is(0, 10, 0));
 	teardown();
+}
+
+/* Questions too: whatever fails, there is no backend. */
+static void test_any_ioctl_of_create_may_fail(void)
+{
+	const struct gpmm_kvm_options options = {
+		.no_zap_all = true, .log = GPMM_KVM_LOG_MANUAL,
+	};
+	int ret, n;
+
+	for (n = 0; ; n++) {
+		kvm_fake_init(&fake);
+		fake.questions_fail = true;
+		fake.left = n;
+		fake.error = -EBADF;
+		ret = create(&options);
+		if (!ret)
+			break;
+		CU_ASSERT_EQUAL_FATAL(ret, -EBADF);
+	}
+	CU_ASSERT(n > 10);
+	gpmm_kvm_destroy(be);
 }
 
 static void test_shadow_pages_can_be_spared(void)
@@ -369,4 +391,5 @@ SUITE("kvm kinds",
 	TEST(test_populate_allocates_a_guest_memfd),
 	TEST(test_any_ioctl_of_populate_may_fail),
 	TEST(test_any_ioctl_of_a_conversion_may_fail),
+	TEST(test_any_ioctl_of_create_may_fail),
 	TEST(test_shadow_pages_can_be_spared))

@@ -4,6 +4,9 @@
  * or are kept, and make no exit, wherever the window lies by then.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -309,6 +312,169 @@ static void test_a_move_that_fails_leaves_hooks_where_they_were(void)
 	teardown();
 }
 
+/* ------------------------------------------------------- another fails --- */
+
+static int accept(struct gpmm_backend *backend, const struct gpmm_area *area)
+{
+	(void)backend;
+	(void)area;
+	return 0;
+}
+
+static int accept_flags(struct gpmm_backend *backend,
+			const struct gpmm_area *area, uint32_t flags)
+{
+	(void)flags;
+	return accept(backend, area);
+}
+
+static int begin(struct gpmm_backend *backend)
+{
+	(void)backend;
+	return 0;
+}
+
+static int refuse(struct gpmm_backend *backend)
+{
+	(void)backend;
+	return -EPERM;
+}
+
+static void abandon(struct gpmm_backend *backend)
+{
+	(void)backend;
+}
+
+/* KVM has committed by the time that another backend refuses to. */
+static void test_hooks_come_back_where_another_backend_fails(void)
+{
+	static const struct gpmm_backend_ops ops = {
+		.abi = GPMM_BACKEND_ABI,
+		.name = "refuses",
+		.map = accept,
+		.unmap = accept,
+		.protect = accept_flags,
+		.begin = begin,
+		.commit = refuse,
+		.abort = abandon,
+	};
+	struct gpmm_backend other = { .ops = &ops };
+	struct gpmm_area there = window(THERE, 2), low;
+	struct gpmm_kvm_hook *hooks[2];
+	struct gpmm_txn *txn;
+	struct kept kept;
+
+	setup_window();
+	attach(hooks);
+	low = ram(RAM);
+	low.backend = &other;
+	CU_ASSERT_EQUAL(write_at(HERE + LOG, 1).exit, KVM_GUEST_DONE);
+	/* The move is of a half that is left; the other is cut off. */
+	CU_ASSERT_EQUAL(gpmm_txn_begin(set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, HERE, 4 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &there, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &low, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), -EPERM);
+	CU_ASSERT_EQUAL(write_at(HERE + LOG + 8, 2).exit, KVM_GUEST_DONE);
+	kept = harvest();
+	CU_ASSERT_EQUAL(kept.count, 2);
+	CU_ASSERT(kept.gpa[0] == HERE + LOG && kept.value[0] == 1);
+	CU_ASSERT(kept.gpa[1] == HERE + LOG + 8 && kept.value[1] == 2);
+	CU_ASSERT(rings(HERE + DOORBELL));
+	CU_ASSERT(keeps(HERE + PAGE + 8, 3));
+	CU_ASSERT(exits(THERE + DOORBELL));
+	teardown();
+}
+
+/* --------------------------------------------------------------- stress --- */
+
+/* What a vCPU's thread has seen: each value once, in order. */
+struct stress {
+	uint64_t next;
+	uint64_t kept, exits, wrong;
+	bool stop;		/* atomic */
+	uint64_t rounds;	/* atomic */
+};
+
+static void see(struct stress *stress, uint64_t value)
+{
+	stress->wrong += value != stress->next;
+	stress->next = value + 1;
+}
+
+static int see_kept(void *arg, const struct gpmm_kvm_access *access)
+{
+	struct stress *stress = arg;
+	uint64_t value;
+
+	memcpy(&value, access->data, sizeof(value));
+	stress->kept++;
+	see(stress, value);
+	return 0;
+}
+
+static void *run_writer(void *arg)
+{
+	const struct kvm_guest_args args = {
+		.rdi = HERE + PAGE, .rcx = 1, .r8 = KVM_GUEST_SCRATCH,
+	};
+	struct stress *stress = arg;
+
+	kvm_guest_prepare(&guest.vcpus[0], KVM_GUEST_WRITER, &args);
+	while (!__atomic_load_n(&stress->stop, __ATOMIC_ACQUIRE)) {
+		struct kvm_guest_result result;
+
+		result = kvm_guest_run(&guest.vcpus[0]);
+		stress->wrong += gpmm_kvm_harvest_coalesced(be, see_kept,
+							    stress) != 0;
+		if (result.exit == KVM_GUEST_MMIO_WRITE) {
+			stress->exits++;
+			see(stress, result.value);
+		} else if (result.error != -EINTR) {
+			printf("exit %u, error %d\n", result.reason,
+			       result.error);
+			stress->wrong++;
+		}
+		__atomic_fetch_add(&stress->rounds, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static void wait_for_round(struct stress *stress)
+{
+	uint64_t rounds = __atomic_load_n(&stress->rounds, __ATOMIC_ACQUIRE);
+
+	while (__atomic_load_n(&stress->rounds, __ATOMIC_ACQUIRE) == rounds)
+		sched_yield();
+}
+
+/* Whether it is kept or exits: no write is lost, or told twice. */
+static void test_no_write_is_lost_while_a_window_moves(void)
+{
+	const int moves = getenv("GPMM_LONG") ? 5000 : 100;
+	struct stress stress = { .next = 1 };
+	struct gpmm_kvm_hook *hooks[2];
+	pthread_t thread;
+
+	setup_window();
+	attach(hooks);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run_writer,
+					     &stress), 0);
+	for (int i = 0; i < moves; i++) {
+		CU_ASSERT_EQUAL(i % 2 ? move(THERE, HERE) : move(HERE, THERE),
+				0);
+		if (i % 4 < 2)
+			wait_for_round(&stress);
+	}
+	__atomic_store_n(&stress.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(stress.wrong, 0);
+	CU_ASSERT(stress.kept > 0 && stress.exits > 0);
+	/* The last one that exited had no time to be counted by the guest. */
+	CU_ASSERT_EQUAL(stress.next - 2, *kvm_guest_scratch(&guest));
+	teardown();
+}
+
 static const char *missing(void)
 {
 	const char *problem = kvm_guest_init(&guest, 1);
@@ -328,4 +494,6 @@ SUITE_IF(missing(), "kvm windows",
 	TEST(test_writes_to_hooks_make_no_exit),
 	TEST(test_hooks_follow_a_window_that_moves),
 	TEST(test_hooks_stay_with_what_is_left_of_a_window),
-	TEST(test_a_move_that_fails_leaves_hooks_where_they_were))
+	TEST(test_a_move_that_fails_leaves_hooks_where_they_were),
+	TEST(test_hooks_come_back_where_another_backend_fails),
+	TEST(test_no_write_is_lost_while_a_window_moves))

@@ -29,6 +29,13 @@ static uint32_t slot_flags(uint32_t flags)
 	return flags & GPMM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 }
 
+/* Are both one to slots, and to their merging? */
+static bool same_slot(uint32_t flags, uint32_t other)
+{
+	return slot_flags(flags) == slot_flags(other) &&
+	       !((flags ^ other) & GPMM_NOMERGE);
+}
+
 static bool is_guest_memfd(const struct gpmm_area *area)
 {
 	return area->host &&
@@ -143,7 +150,7 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 	if (!is_wellformed(be, area))
 		return -EINVAL;
 	if (!has_slot(area, new_flags) ||
-	    (had && slot_flags(area->flags) == slot_flags(new_flags)))
+	    (had && same_slot(area->flags, new_flags)))
 		return 0;
 	ret = check_region(to_kvm(be), &region);
 	if (ret)

@@ -430,8 +430,10 @@ bool kvm_fake_mmio(struct kvm_fake *fake, uint64_t gpa, uint32_t size,
 	return false;
 }
 
-static int extension(const struct kvm_fake *fake, uintptr_t cap)
+static int extension(struct kvm_fake *fake, uintptr_t cap)
 {
+	if (fake->questions_fail && fails(fake))
+		return fake->error;
 	switch (cap) {
 	case KVM_CAP_NR_MEMSLOTS:
 		return fake->nr_slots;

@@ -35,6 +35,7 @@ struct kvm_fake {
 	long left;			/* negative: all of them */
 	bool stay;			/* all later ones fail, not just one */
 	int error;			/* the error, -errno */
+	bool questions_fail;		/* KVM_CHECK_EXTENSION counts, too */
 	/* The dirty logs, of slots of up to 64 pages. */
 	uint64_t dirty[FAKE_SLOTS];
 	int manual;			/* what the capability says */
