@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "config.h"
 
@@ -23,6 +25,22 @@ static const struct bench_contender *const all[] = {
 	&bench_eytzinger_64,
 	&bench_eytzinger_32,
 };
+
+#define HUGE_PAGE	((size_t)2 << 20)
+
+void *bench_alloc(size_t size)
+{
+	size_t align = size < HUGE_PAGE ? 64 : HUGE_PAGE;
+	void *memory;
+
+	size = (size + align - 1) & ~(align - 1);
+	memory = aligned_alloc(align, size);
+	if (!memory)
+		bench_die("out of memory");
+	if (align == HUGE_PAGE)
+		madvise(memory, size, MADV_HUGEPAGE);
+	return memory;
+}
 
 static bool too_wide(const char *name)
 {

@@ -96,6 +96,12 @@ extern const struct bench_contender bench_eytzinger_32;
 /* Ends with one that has no name. */
 extern const struct bench_contender bench_strees[];
 
+/*
+ * Memory of an array: whole cache lines, and huge pages where it is large,
+ * which a large set has, too. Ends the program where there is none.
+ */
+void *bench_alloc(size_t size);
+
 #define BENCH_CONTENDERS_MAX 40
 
 /*

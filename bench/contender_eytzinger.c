@@ -28,22 +28,13 @@ static size_t place(struct map *map, const struct bench_areas *areas,
 	return place(map, areas, narrow, from + 1, 2 * k + 1);
 }
 
-static void *alloc(size_t size)
-{
-	void *memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
-
-	if (!memory)
-		bench_die("out of memory");
-	return memory;
-}
-
 static void *build(const struct bench_areas *areas, bool narrow)
 {
-	struct map *map = alloc(sizeof(*map));
+	struct map *map = bench_alloc(sizeof(*map));
 
 	map->count = areas->count;
-	map->key = alloc((map->count + 1) * (narrow ? 4 : 8));
-	map->area = alloc((map->count + 1) * sizeof(*map->area));
+	map->key = bench_alloc((map->count + 1) * (narrow ? 4 : 8));
+	map->area = bench_alloc((map->count + 1) * sizeof(*map->area));
 	map->area[0] = (struct bench_area){ .size = 0 };
 	place(map, areas, narrow, 0, 1);
 	return map;

@@ -7,15 +7,6 @@
 
 /* ---- building ---- */
 
-static void *alloc(size_t size)
-{
-	void *memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
-
-	if (!memory)
-		bench_die("out of memory");
-	return memory;
-}
-
 static void put_key(void *keys, size_t at, size_t bytes, uint64_t start)
 {
 	if (bytes == 4)
@@ -88,15 +79,15 @@ static void fill_layers(struct stree *stree, const struct bench_areas *areas,
 struct stree *stree_build(const struct bench_areas *areas, size_t fanout,
 			  size_t bytes)
 {
-	struct stree *stree = alloc(sizeof(*stree));
+	struct stree *stree = bench_alloc(sizeof(*stree));
 	size_t nodes[STREE_LAYERS], total = 0;
 	unsigned int i;
 
 	stree->layers = count_nodes(areas->count, fanout, nodes);
 	for (i = 0; i < stree->layers; i++)
 		total += nodes[i];
-	stree->keys = alloc(total * fanout * bytes);
-	stree->area = alloc((areas->count + 1) * sizeof(*stree->area));
+	stree->keys = bench_alloc(total * fanout * bytes);
+	stree->area = bench_alloc((areas->count + 1) * sizeof(*stree->area));
 	stree->area[0] = (struct bench_area){ .size = 0 };
 	memcpy(&stree->area[1], areas->area,
 	       areas->count * sizeof(*stree->area));

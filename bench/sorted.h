@@ -129,9 +129,7 @@ static inline struct sorted *sorted_alloc(size_t count)
 
 	keys = (keys + 63) & ~(size_t)63;
 	areas = (areas + 63) & ~(size_t)63;
-	sorted = aligned_alloc(64, 64 + keys + areas);
-	if (!sorted)
-		bench_die("out of memory");
+	sorted = bench_alloc(64 + keys + areas);
 	sorted->count = 0;
 	sorted->key = (uint64_t *)((char *)sorted + 64);
 	sorted->area = (struct bench_area *)((char *)sorted->key + keys);
