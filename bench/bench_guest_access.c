@@ -195,6 +195,38 @@ static void load_sorted(struct memory *memory, const uint64_t *gpa,
 	bench_keep(sum);
 }
 
+/*
+ * The same one after another: where the next load goes only the value of the
+ * last one tells (whose top bit is never set).
+ */
+static void chase_gpmm(struct memory *memory, const uint64_t *gpa,
+		       size_t count, size_t size)
+{
+	uint64_t value = 0;
+
+	(void)size;
+	for (size_t i = 0; i < count; i++)
+		gpmm_load(&memory->guest, gpa[i + (value >> 63)], GPMM_LE64,
+			  GPMM_ACQUIRE, &value);
+	bench_keep(value);
+}
+
+static void chase_find(struct memory *memory, const uint64_t *gpa,
+		       size_t count, size_t size)
+{
+	uint64_t value = 0;
+
+	(void)size;
+	for (size_t i = 0; i < count; i++) {
+		gpmm_read_lock();
+		value = __atomic_load_n((uint64_t *)find(memory,
+			gpa[i + (value >> 63)], 8, GPMM_READ),
+			__ATOMIC_ACQUIRE);
+		gpmm_read_unlock();
+	}
+	bench_keep(value);
+}
+
 static void store_gpmm(struct memory *memory, const uint64_t *gpa,
 		       size_t count, size_t size)
 {
@@ -275,6 +307,8 @@ static const struct test tests[] = {
 	{ "write/1MiB", MIB, COPIES(write) },
 	{ "load/8", 8, { { "gpmm", load_gpmm }, { "find-load", load_find },
 			 { "sorted-rwlock", load_sorted } } },
+	{ "chase/8", 8, { { "gpmm", chase_gpmm },
+			  { "find-load", chase_find } } },
 	{ "store/8", 8, { { "gpmm", store_gpmm } } },
 	{ "cached", 8, { { "gpmm", translate_cached },
 			 { "nothing", translate_nothing } } },

@@ -20,11 +20,12 @@
 
 #include "guest/raw.h"
 
-#if !defined(FAULT_TABLE) && defined(__SANITIZE_THREAD__)
-#define CANNOT_JUMP 1
-#elif !defined(FAULT_TABLE) && defined(__has_feature)
+/* ThreadSanitizer blocks all signals in a handler, and follows no jump out. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define CANNOT_JUMP 1
+#define UNDER_TSAN 1
 #endif
 #endif
 
@@ -262,12 +263,12 @@ static char *broken;
 /* An embedder's, which pages in what the library touched in its stead. */
 static void repair(int signal, siginfo_t *info, void *context)
 {
-	char byte;
-
 	if (gpmm_fault_recover(signal, info, context))
 		return;
-	/* An access within an access, of what faults too. */
-	EXPECT(raw_copy(&byte, broken + page, 1) == 1);
+#ifndef UNDER_TSAN
+	/* It uses the library itself, and that faults. */
+	EXPECT(raw_copy(&(char){ 0 }, broken + page, 1) == 1);
+#endif
 	mprotect(broken, page, PROT_READ | PROT_WRITE);
 	repaired++;
 }
@@ -304,7 +305,7 @@ static void others_keep_their_faults(void)
 
 int main(void)
 {
-#ifdef CANNOT_JUMP
+#if defined(UNDER_TSAN) && !defined(FAULT_TABLE)
 	printf("ThreadSanitizer does not follow a jump out of a handler\n");
 	return 77;
 #endif

@@ -531,6 +531,21 @@ static void discard_of_a_huge_file(void)
 	close(options.fd);
 }
 
+/* A pool that was enlarged; given back though a test ends early. */
+static struct {
+	int fd;
+	uint64_t pages;
+} lent = { .fd = -1 };
+
+static void give_back(void)
+{
+	if (lent.fd < 0)
+		return;
+	resize_pool(lent.fd, lent.pages);
+	close(lent.fd);
+	lent.fd = -1;
+}
+
 /* Pages of a size, added to the pool for as long as it takes. */
 static void huge_pages_of(uint64_t page)
 {
@@ -538,8 +553,11 @@ static void huge_pages_of(uint64_t page)
 	uint64_t there = pool_figure(page, "nr_hugepages");
 	uint64_t spare = free_pages(page);
 
-	if (fd >= 0 && spare < 2)
+	if (fd >= 0 && spare < 2) {
+		lent.fd = fd;
+		lent.pages = there;
 		resize_pool(fd, there + 2 - spare);
+	}
 	if (free_pages(page) < 2) {
 		printf("(no huge pages of %" PRIu64 " MiB here) ", page / MIB);
 	} else {
@@ -548,9 +566,9 @@ static void huge_pages_of(uint64_t page)
 		if (page == 2 * MIB)
 			discard_of_a_huge_file();
 	}
-	if (fd >= 0 && spare < 2)
-		resize_pool(fd, there);
-	close(fd);
+	if (lent.fd < 0)
+		close(fd);
+	give_back();
 }
 
 static void huge_pages_of_2m_back_the_memory(void)
@@ -583,6 +601,7 @@ int main(void)
 	CU_ADD_TEST(suite, huge_pages_of_2m_back_the_memory);
 	CU_ADD_TEST(suite, huge_pages_of_1g_back_the_memory);
 	CU_basic_run_tests();
+	give_back();
 	failures = CU_get_number_of_failures();
 	CU_cleanup_registry();
 	return failures != 0;
