@@ -135,17 +135,16 @@ struct local_change {
 	size_t removed;
 	const struct item *items;
 	size_t n;
-	/* What gpmm__btree_is_local() finds out for the others. */
+	/* What reserving finds out. */
 	unsigned int len;
 	unsigned int shared;	/* nodes on the way that are to be copied */
 };
 
-/* Can it be made so? No node then splits, or becomes too small. */
-bool gpmm__btree_is_local(const struct btree *tree,
-			  struct local_change *change);
-
-int gpmm__btree_reserve_local(struct btree *tree,
-			      const struct local_change *change);
+/*
+ * Return: 0; -ENOMEM; -ENOENT where it cannot be made so: a node would split,
+ * or become too small.
+ */
+int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change);
 void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change);
 

@@ -251,38 +251,44 @@ static unsigned int count_shared(const struct btree *tree,
 	return shared;
 }
 
-bool gpmm__btree_is_local(const struct btree *tree,
-			  struct local_change *change)
+/* Does the leaf then hold neither too many items nor too few? */
+static bool fits(const struct btree *tree, enum node_class class,
+		 const struct local_change *change)
 {
-	enum node_class class = root_class(tree->root, 0);
-	size_t len, then;
+	size_t then = change->len - change->removed + change->n;
 
-	if (node_is_wide(class))
+	if (change->place + change->removed > change->len || !then ||
+	    then > node_cap(class))
 		return false;
-	len = node_len(class, change->way->node[0]);
-	if (change->place + change->removed > len)
-		return false;
-	then = len - change->removed + change->n;
-	change->len = (unsigned int)len;
-	change->shared = count_shared(tree, change->way);
-	return then && then <= node_cap(class) &&
-	       (then >= node_min(class) || then >= len ||
-		!root_height(tree->root));
+	return then >= LEAF_MIN || then >= change->len ||
+	       !root_height(tree->root);
 }
 
-int gpmm__btree_reserve_local(struct btree *tree,
-			      const struct local_change *change)
+static int reserve(struct btree *tree, enum node_class class,
+		   unsigned int shared)
 {
 	unsigned int top = root_height(tree->root);
-	unsigned int shared = change->shared;
 	bool tall = shared > top && root_class(tree->root, top) == INNER_TALL;
-	int ret = pool_reserve(tree->pool, root_class(tree->root, 0),
-			       shared > 0);
+	int ret = pool_reserve(tree->pool, class, shared > 0);
 
 	shared -= (shared > 0) + tall;
 	if (!ret)
 		ret = pool_reserve(tree->pool, INNER_NARROW, shared);
 	return ret ? ret : pool_reserve(tree->pool, INNER_TALL, tall);
+}
+
+int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
+{
+	enum node_class class = root_class(tree->root, 0);
+
+	if (node_is_wide(class))
+		return -ENOENT;
+	change->len = narrow_leaf_count(class, change->way->node[0],
+					NARROW_FILLER);
+	if (!fits(tree, class, change))
+		return -ENOENT;
+	change->shared = count_shared(tree, change->way);
+	return reserve(tree, class, change->shared);
 }
 
 void gpmm__btree_replace_local(struct btree *tree,

@@ -75,13 +75,14 @@ static int reserve_tree(struct gpmm_txn *txn, struct local_change *local)
 		plan->local = false;
 		ret = gpmm__btree_widen(&txn->tree);
 	}
-	plan->local = plan->local && gpmm__btree_is_local(&txn->tree, local);
 	if (plan->local)
-		return gpmm__btree_reserve_local(&txn->tree, local);
-	if (!ret)
-		ret = gpmm__btree_reserve(&txn->tree, plan->items.len,
-					  plan->removed > 0);
-	return ret;
+		ret = gpmm__btree_reserve_local(&txn->tree, local);
+	plan->local = plan->local && ret != -ENOENT;
+	if (ret && ret != -ENOENT)
+		return ret;
+	return plan->local ? 0 :
+	       gpmm__btree_reserve(&txn->tree, plan->items.len,
+				   plan->removed > 0);
 }
 
 /* All the memory that carrying out the plan takes. */
