@@ -46,12 +46,28 @@ struct gpmm_hit {
 	gpmm_gpa_t start;			/* of the area */
 };
 
+/* How a set begins; the library's. */
+struct gpmm_set_face {
+	uintptr_t root;
+	struct gpmm_hit (*find)(uintptr_t root, unsigned int shift,
+				gpmm_gpa_t addr);
+	unsigned int shift;	/* log2 of the granule */
+};
+
 /*
  * gpmm_set_hit_rcu - what lies at @addr?
  *
  * Context: reader. Return: the hit, its @record NULL where there is none.
  */
-struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set, gpmm_gpa_t addr);
+static inline struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set,
+					       gpmm_gpa_t addr)
+{
+	const struct gpmm_set_face *face = (const struct gpmm_set_face *)set;
+
+	return __atomic_load_n(&face->find, __ATOMIC_RELAXED)(
+		__atomic_load_n(&face->root, __ATOMIC_ACQUIRE), face->shift,
+		addr);
+}
 
 /*
  * gpmm_set_hits_rcu - what lies at each of @n addresses?
@@ -64,12 +80,6 @@ struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set, gpmm_gpa_t addr);
  */
 void gpmm_set_hits_rcu(const struct gpmm_set *set, const gpmm_gpa_t *addrs,
 		       size_t n, struct gpmm_hit *hits);
-
-/* How a set begins; the library's. */
-struct gpmm_set_face {
-	uintptr_t root;
-	unsigned int shift;	/* log2 of the granule */
-};
 
 /*
  * What is known of a hit. Context: reader, the section of the hit; @hit has a

@@ -15,11 +15,11 @@ static const struct gpmm_hit nothing;
  * ask for all of a leaf's before it is known which it is. In smaller ones that
  * costs more than it saves.
  */
-static inline void prefetch_records(uintptr_t root, const void *leaf)
+static inline void prefetch_records(unsigned int height, const void *leaf)
 {
 	const char *line = leaf;
 
-	if (__builtin_expect(root_height(root) < PREFETCH_HEIGHT, 1))
+	if (__builtin_expect(height < PREFETCH_HEIGHT, 1))
 		return;
 	for (size_t i = 64; i < sizeof(struct leaf_narrow); i += 64)
 		__builtin_prefetch(line + i);
@@ -138,7 +138,7 @@ static inline AVX2 unsigned int count_wide_avx2(const uint64_t *key,
 #define COUNT_WIDE(key, len, query)	count_wide_avx2(key, len, query)
 #include "core/find_body.h"
 
-#define AVX512	__attribute__((target("avx512f,avx2,bmi,bmi2,popcnt")))
+#define AVX512	__attribute__((target("avx512f,avx512bw,avx2,bmi,bmi2,popcnt")))
 
 static inline AVX512 uint32_t below16_avx512(const int32_t *key, __m512i query)
 {
@@ -154,10 +154,13 @@ static inline AVX512 size_t count16_avx512(const int32_t *key, int32_t query)
 	return (size_t)__builtin_popcountll(mask);
 }
 
-/* Two counts are had at once; joining the masks first would take longer. */
 static inline AVX512 size_t count32_avx512(const int32_t *key, int32_t query)
 {
-	return count16_avx512(key, query) + count16_avx512(key + 16, query);
+	__m512i q = _mm512_set1_epi32(query);
+	uint32_t mask = _mm512_kunpackw(below16_avx512(key + 16, q),
+					below16_avx512(key, q));
+
+	return (size_t)__builtin_popcount(mask);
 }
 
 static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
@@ -182,59 +185,43 @@ static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
 #define COUNT_WIDE(key, len, query)	count_wide_avx512(key, len, query)
 #include "core/find_body.h"
 
-static enum find_path widest_path(void)
+static enum find_width widest_path(void)
 {
 	__builtin_cpu_init();
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
 	    !__builtin_cpu_supports("bmi2") ||
 	    !__builtin_cpu_supports("popcnt"))
 		return FIND_SSE2;
-	return __builtin_cpu_supports("avx512f") ? FIND_AVX512 : FIND_AVX2;
+	return __builtin_cpu_supports("avx512f") &&
+	       __builtin_cpu_supports("avx512bw") ? FIND_AVX512 : FIND_AVX2;
 }
 
 #else
 
-static enum find_path widest_path(void)
+static enum find_width widest_path(void)
 {
 	return FIND_PORTABLE;
 }
 
 #endif
 
-static const struct {
-	gpmm__find_fn *find;
-	gpmm__find_each_fn *find_each;
-} paths[] = {
-	[FIND_PORTABLE] = { find_portable, find_each_portable },
+const struct find_path gpmm__find_paths[] = {
+	[FIND_PORTABLE] = { find_portable, find_each_portable, way_portable },
 #ifdef __x86_64__
-	[FIND_SSE2] = { find_sse2, find_each_sse2 },
-	[FIND_AVX2] = { find_avx2, find_each_avx2 },
-	[FIND_AVX512] = { find_avx512, find_each_avx512 },
+	[FIND_SSE2] = { find_sse2, find_each_sse2, way_sse2 },
+	[FIND_AVX2] = { find_avx2, find_each_avx2, way_avx2 },
+	[FIND_AVX512] = { find_avx512, find_each_avx512, way_avx512 },
 #endif
 };
 
-gpmm__find_fn *gpmm__find = find_portable;
-gpmm__find_each_fn *gpmm__find_each = find_each_portable;
+const struct find_path *gpmm__find_path = &gpmm__find_paths[FIND_PORTABLE];
 
-struct gpmm_hit gpmm__find_by(enum find_path path, uintptr_t root,
-			      unsigned int shift, uint64_t addr)
-{
-	return paths[path].find(root, shift, addr);
-}
-
-void gpmm__find_each_by(enum find_path path, uintptr_t root,
-			unsigned int shift, const uint64_t *addr, size_t n,
-			struct gpmm_hit *hit)
-{
-	paths[path].find_each(root, shift, addr, n, hit);
-}
-
-enum find_path gpmm__find_widest(void)
+enum find_width gpmm__find_widest(void)
 {
 	return widest_path();
 }
 
-static enum find_path path_named(const char *name, enum find_path otherwise)
+static enum find_width path_named(const char *name, enum find_width otherwise)
 {
 	static const char *const names[] = { "portable", "sse2", "avx2" };
 
@@ -247,10 +234,8 @@ static enum find_path path_named(const char *name, enum find_path otherwise)
 __attribute__((constructor)) static void choose_path(void)
 {
 	const char *name = secure_getenv("GPMM_SIMD");
-	enum find_path widest = widest_path();
-	enum find_path path = name ? path_named(name, widest) : widest;
+	enum find_width widest = widest_path();
+	enum find_width path = name ? path_named(name, widest) : widest;
 
-	path = path < widest ? path : widest;
-	gpmm__find = paths[path].find;
-	gpmm__find_each = paths[path].find_each;
+	gpmm__find_path = &gpmm__find_paths[path < widest ? path : widest];
 }

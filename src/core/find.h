@@ -10,40 +10,44 @@
 
 #include "core/node.h"
 
-/* Which of find.c's paths the processor can take; the widest wins. */
-enum find_path {
+/* @shift: log2 of the set's granule */
+typedef struct gpmm_hit gpmm__find_fn(uintptr_t root, unsigned int shift,
+				      uint64_t addr);
+/* Many lookups side by side, each waiting for memory beside the others. */
+typedef void gpmm__find_each_fn(uintptr_t root, unsigned int shift,
+				const uint64_t *addr, size_t n,
+				struct gpmm_hit *hit);
+
+struct find_path {
+	gpmm__find_fn *find;
+	gpmm__find_each_fn *find_each;
+	/*
+	 * The quickest function for trees of this one's form. It answers for
+	 * any other, too.
+	 */
+	gpmm__find_fn *(*way)(uintptr_t root);
+};
+
+/* find.c's paths, by the vectors they use; the widest that there is wins. */
+enum find_width {
 	FIND_PORTABLE,
 	FIND_SSE2,
 	FIND_AVX2,
 	FIND_AVX512,
 };
 
-/* @shift: log2 of the set's granule */
-typedef struct gpmm_hit gpmm__find_fn(uintptr_t root, unsigned int shift,
-				      uint64_t addr);
-
-/*
- * The way chosen once, as the library is loaded. GPMM_SIMD in the environment
- * may narrow it ("portable", "sse2", "avx2"), for tests and valgrind.
- */
-extern gpmm__find_fn *gpmm__find __attribute__((visibility("hidden")));
-
-/* Many lookups side by side, each waiting for memory beside the others. */
-typedef void gpmm__find_each_fn(uintptr_t root, unsigned int shift,
-				const uint64_t *addr, size_t n,
-				struct gpmm_hit *hit);
-extern gpmm__find_each_fn *gpmm__find_each
+extern const struct find_path gpmm__find_paths[]
 	__attribute__((visibility("hidden")));
 
-/* The widest path that the processor has. */
-enum find_path gpmm__find_widest(void);
+/* The widest that the processor can take. */
+enum find_width gpmm__find_widest(void);
 
-/* A lookup by a path of the caller's choice, which the processor has. */
-struct gpmm_hit gpmm__find_by(enum find_path path, uintptr_t root,
-			      unsigned int shift, uint64_t addr);
-void gpmm__find_each_by(enum find_path path, uintptr_t root,
-			unsigned int shift, const uint64_t *addr, size_t n,
-			struct gpmm_hit *hit);
+/*
+ * The path chosen once, as the library is loaded. GPMM_SIMD in the environment
+ * may narrow it ("portable", "sse2", "avx2"), for tests and valgrind.
+ */
+extern const struct find_path *gpmm__find_path
+	__attribute__((visibility("hidden")));
 
 static inline void item_to_area(const struct item *item, unsigned int shift,
 				struct gpmm_area *area)

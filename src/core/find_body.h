@@ -8,39 +8,9 @@
  *   COUNT_WIDE		(keys, len, query): how many wide keys do, or equal it
  *
  * No key of an inner node but the top's is above the query, since each is
- * exactly where its subtree starts: the test for that is never taken there
- * and costs nothing beside the load that follows.
+ * exactly where its subtree starts: where some key of the top is below it, one
+ * is in every node on the way.
  */
-
-static inline TARGET const void *FIND(narrow_leaf)(uintptr_t root,
-						   int32_t query)
-{
-	const void *node = root_node(root);
-	unsigned int height = root_height(root);
-	size_t n;
-
-	if (root & ROOT_FORM) {
-		const struct inner_tall *tall = node;
-
-		n = COUNT64(tall->key, query);
-		node_visit();
-		if (!n)
-			return NULL;
-		node = tall->child[n - 1];
-		height--;
-	}
-	for (; height; height--) {
-		const struct inner_narrow *inner = node;
-
-		n = COUNT32(inner->key, query);
-		node_visit();
-		if (!n)
-			return NULL;
-		node = inner->child[n - 1];
-	}
-	node_visit();
-	return node;
-}
 
 /* Rare, and kept out of the way of the narrow one's registers. */
 static TARGET __attribute__((noinline)) struct gpmm_hit
@@ -71,32 +41,121 @@ FIND(wide)(uintptr_t root, unsigned int shift, uint64_t addr)
 				  leaf->key[n - 1] << shift };
 }
 
+static inline TARGET struct gpmm_hit
+FIND(find_flat)(const struct leaf_flat *leaf, uint32_t granule,
+		unsigned int shift)
+{
+	size_t n = COUNT64(leaf->key, (int32_t)granule);
+
+	node_visit();
+	return n ? narrow_hit(leaf->key, leaf->record, n, granule, shift) :
+		   nothing;
+}
+
+/* In a narrow tree of @height; inlined where @tall and @height are known. */
+static inline __attribute__((always_inline)) TARGET struct gpmm_hit
+FIND(find_narrow)(uintptr_t root, bool tall, unsigned int height,
+		  uint32_t granule, unsigned int shift)
+{
+	const void *node = root_node(root);
+	int32_t query = (int32_t)granule;
+	unsigned int above = height;
+	const struct leaf_narrow *leaf;
+	size_t n;
+
+	if (tall) {
+		n = COUNT64(((const struct inner_tall *)node)->key, query);
+		node_visit();
+		if (!n)
+			return nothing;
+		node = ((const struct inner_tall *)node)->child[n - 1];
+		above--;
+	} else if (*(const int32_t *)node >= query) {
+		return nothing;
+	}
+#pragma GCC unroll 4
+	for (; above; above--) {
+		const struct inner_narrow *inner = node;
+
+		n = COUNT32(inner->key, query);
+		node_visit();
+		node = inner->child[n - 1];
+	}
+	node_visit();
+	prefetch_records(height, node);
+	leaf = node;
+	n = COUNT16(leaf->key, query);
+	return narrow_hit(leaf->key, leaf->record, n, granule, shift);
+}
+
+/* Any tree. */
 static TARGET struct gpmm_hit FIND(find)(uintptr_t root, unsigned int shift,
 					 uint64_t addr)
 {
 	uint64_t granule = addr >> shift;
-	const struct gpmm_record *record;
-	const int32_t *key = root_node(root);
-	size_t n;
 
-	if (__builtin_expect(!root || root_is_wide(root), 0))
+	if (!root || root_is_wide(root))
 		return FIND(wide)(root, shift, addr);
 	if (granule > NARROW_LAST)
 		return nothing;
-	if ((root & ROOT_FORM) == ROOT_FLAT) {
-		node_visit();
-		record = ((const struct leaf_flat *)key)->record;
-		n = COUNT64(key, (int32_t)granule);
-	} else {
-		key = FIND(narrow_leaf)(root, (int32_t)granule);
-		if (!key)
-			return nothing;
-		prefetch_records(root, key);
-		record = ((const struct leaf_narrow *)key)->record;
-		n = COUNT16(key, (int32_t)granule);
-	}
-	return n ? narrow_hit(key, record, n, (uint32_t)granule, shift) :
-		   nothing;
+	if ((root & ROOT_FORM) == ROOT_FLAT)
+		return FIND(find_flat)(root_node(root), (uint32_t)granule,
+				       shift);
+	return FIND(find_narrow)(root, root & ROOT_FORM, root_height(root),
+				 (uint32_t)granule, shift);
+}
+
+/*
+ * The same for the forms that most trees have, without a question of which it
+ * is but one: a reader may come with the way of the tree before.
+ */
+static TARGET struct gpmm_hit FIND(flat)(uintptr_t root, unsigned int shift,
+					 uint64_t addr)
+{
+	uint64_t granule = addr >> shift;
+
+	if (__builtin_expect((root & ROOT_BITS) != ROOT_FLAT, 0) ||
+	    granule > NARROW_LAST)
+		return FIND(find)(root, shift, addr);
+	return FIND(find_flat)(root_node(root), (uint32_t)granule, shift);
+}
+
+#define WAY(name, form, height)						\
+static TARGET struct gpmm_hit FIND(name)(uintptr_t root,		\
+					 unsigned int shift,		\
+					 uint64_t addr)			\
+{									\
+	uint64_t granule = addr >> shift;				\
+									\
+	if (__builtin_expect((root & ROOT_BITS) != (form | height), 0) ||\
+	    granule > NARROW_LAST)					\
+		return FIND(find)(root, shift, addr);			\
+	return FIND(find_narrow)(root, form, height, (uint32_t)granule,	\
+				 shift);				\
+}
+WAY(inner1, 0, 1)
+WAY(tall1, ROOT_TALL, 1)
+WAY(inner2, 0, 2)
+WAY(tall2, ROOT_TALL, 2)
+WAY(inner3, 0, 3)
+WAY(tall3, ROOT_TALL, 3)
+#undef WAY
+
+static gpmm__find_fn *FIND(way)(uintptr_t root)
+{
+	static gpmm__find_fn *const inner[] = {
+		FIND(find), FIND(inner1), FIND(inner2), FIND(inner3),
+	};
+	static gpmm__find_fn *const tall[] = {
+		FIND(find), FIND(tall1), FIND(tall2), FIND(tall3),
+	};
+	unsigned int height = root_height(root);
+
+	if ((root & ROOT_FORM) == ROOT_FLAT)
+		return FIND(flat);
+	if (root_is_wide(root) || height > 3)
+		return FIND(find);
+	return root & ROOT_FORM ? tall[height] : inner[height];
 }
 
 static inline TARGET void FIND(step_tall)(const void **node,
@@ -170,8 +229,9 @@ static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
 	}
 	for (; height; height--)
 		FIND(step)(node, query);
+#pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++)
-		prefetch_records(root, node[i]);
+		prefetch_records(root_height(root), node[i]);
 	FIND(finish)(node, query, shift, hit);
 }
 

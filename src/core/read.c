@@ -60,21 +60,11 @@ struct gpmm_view gpmm_set_view_rcu(const struct gpmm_set *set)
 
 /* ------------------------------------------------------------------ find --- */
 
-static inline struct gpmm_hit look(const struct gpmm_set *set, gpmm_gpa_t addr)
-{
-	return gpmm__find(rcu_read(&set->face.root), set->face.shift, addr);
-}
-
-struct gpmm_hit gpmm_set_hit_rcu(const struct gpmm_set *set, gpmm_gpa_t addr)
-{
-	return look(set, addr);
-}
-
 void gpmm_set_hits_rcu(const struct gpmm_set *set, const gpmm_gpa_t *addrs,
 		       size_t n, struct gpmm_hit *hits)
 {
-	gpmm__find_each(rcu_read(&set->face.root), set->face.shift, addrs, n,
-			hits);
+	gpmm__find_path->find_each(rcu_read(&set->face.root), set->face.shift,
+				   addrs, n, hits);
 }
 
 /* A hit as the functions below answer with it. @area may be NULL. */
@@ -89,14 +79,15 @@ static inline bool give(const struct gpmm_set *set, struct gpmm_hit hit,
 bool gpmm_view_find(struct gpmm_view view, gpmm_gpa_t addr,
 		    struct gpmm_area *area)
 {
-	return give(view.set, gpmm__find(view.root, view.set->face.shift, addr),
-		    area);
+	return give(view.set, gpmm__find_path->find(view.root,
+						    view.set->face.shift,
+						    addr), area);
 }
 
 bool gpmm_set_find_rcu(const struct gpmm_set *set, gpmm_gpa_t addr,
 		       struct gpmm_area *area)
 {
-	return give(set, look(set, addr), area);
+	return give(set, set_hit(set, addr), area);
 }
 
 bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
@@ -105,7 +96,7 @@ bool gpmm_set_find(const struct gpmm_set *set, gpmm_gpa_t addr,
 	bool found;
 
 	enter(set);
-	found = give(set, look(set, addr), area);
+	found = give(set, set_hit(set, addr), area);
 	leave(set);
 	return found;
 }

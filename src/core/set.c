@@ -6,6 +6,7 @@
 #include <gpmm/host.h>
 
 #include "core/btree_check.h"
+#include "core/find.h"
 #include "core/set.h"
 #include "util/log.h"
 
@@ -21,6 +22,7 @@ static int take_options(struct gpmm_set *set,
 	if (!is_power_of_two(granule))
 		return -EINVAL;
 	set->face.shift = (unsigned int)__builtin_ctzll(granule);
+	set->face.find = gpmm__find_path->way(0);
 	set->flavor = options->flavor;
 	set->limbo_max = options->limbo_max;
 	set->txn.plan.shift = set->face.shift;

@@ -61,6 +61,14 @@ int gpmm__set_check(struct gpmm_set *set);
  */
 bool gpmm__set_gather(struct gpmm_set *set);
 
+/* gpmm_set_hit_rcu(), which tests of the library's inside can follow. */
+static inline struct gpmm_hit set_hit(const struct gpmm_set *set,
+				      gpmm_gpa_t addr)
+{
+	return __atomic_load_n(&set->face.find, __ATOMIC_RELAXED)(
+		rcu_read(&set->face.root), set->face.shift, addr);
+}
+
 /* Take the lock. Return: 0, or -EDEADLK for a reader or the holder. */
 int gpmm__set_lock(struct gpmm_set *set);
 

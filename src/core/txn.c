@@ -9,6 +9,7 @@
 
 #include <gpmm/host.h>
 
+#include "core/find.h"
 #include "core/set.h"
 #include "core/tell.h"
 
@@ -388,9 +389,12 @@ static void retire(struct gpmm_txn *txn)
 static void publish(struct gpmm_txn *txn)
 {
 	struct gpmm_set *set = txn->set;
+	uintptr_t root = root_node(txn->tree.root) ? txn->tree.root : 0;
 
-	rcu_publish(&set->face.root, root_node(txn->tree.root) ?
-		    txn->tree.root : 0);
+	/* With this root or the one before, either function will do. */
+	__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
+			 __ATOMIC_RELAXED);
+	rcu_publish(&set->face.root, root);
 	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
 	__atomic_store_n(&set->generation, set->generation + 1,
 			 __ATOMIC_RELEASE);

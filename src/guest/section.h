@@ -44,7 +44,7 @@ static inline void section_leave(const struct gpmm_set *set)
 static inline struct gpmm_hit find_hit(const struct gpmm_set *set,
 				       gpmm_gpa_t gpa)
 {
-	return gpmm__find(rcu_read(&set->face.root), set->face.shift, gpa);
+	return set_hit(set, gpa);
 }
 
 static inline bool allows(struct gpmm_hit hit, uint32_t access)

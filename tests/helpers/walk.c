@@ -437,41 +437,55 @@ static const struct model *published(const struct walk *w)
 	return w->txn ? &w->then : &w->now;
 }
 
+static bool same_hit(struct gpmm_hit a, struct gpmm_hit b)
+{
+	return a.record == b.record && (!a.record || a.start == b.start);
+}
+
 /* Does @path find the same for @addr among others, at every place of a run? */
-static bool each_agrees(struct gpmm_view view, enum find_path path,
+static bool each_agrees(struct gpmm_view view, const struct find_path *path,
 			gpmm_gpa_t addr, struct gpmm_hit expected)
 {
 	enum { RUN = 7 };
-	struct gpmm_hit hits[RUN], alone;
-	gpmm_gpa_t addrs[RUN];
 	unsigned int shift = view.set->face.shift;
+	struct gpmm_hit hits[RUN];
+	gpmm_gpa_t addrs[RUN];
 
 	for (int i = 0; i < RUN; i++)
 		addrs[i] = i % 2 ? addr : addr ^ UINT64_C(0x123457) << 4 * i;
-	gpmm__find_each_by(path, view.root, shift, addrs, RUN, hits);
-	for (int i = 0; i < RUN; i++) {
-		alone = gpmm__find_by(path, view.root, shift, addrs[i]);
-		if (hits[i].record != alone.record ||
-		    (alone.record && hits[i].start != alone.start) ||
-		    (i % 2 && hits[i].record != expected.record))
+	path->find_each(view.root, shift, addrs, RUN, hits);
+	for (int i = 0; i < RUN; i++)
+		if (!same_hit(hits[i], i % 2 ? expected :
+			      path->find(view.root, shift, addrs[i])))
 			return false;
-	}
 	return true;
+}
+
+/* And by way of its own form, and of one that it may have had before? */
+static bool ways_agree(struct gpmm_view view, const struct find_path *path,
+		       gpmm_gpa_t addr, struct gpmm_hit expected)
+{
+	unsigned int shift = view.set->face.shift;
+	uintptr_t before = (addr >> shift) % 64;
+
+	return same_hit(path->way(view.root)(view.root, shift, addr),
+			expected) &&
+	       same_hit(path->way(before)(view.root, shift, addr), expected);
 }
 
 /* Do all the paths that this processor can take agree? */
 static bool paths_agree(struct gpmm_view view, gpmm_gpa_t addr, bool found,
 			const struct gpmm_area *area)
 {
-	struct gpmm_area other;
-	struct gpmm_hit hit;
-	unsigned int path;
+	for (unsigned int i = 0; i <= gpmm__find_widest(); i++) {
+		const struct find_path *path = &gpmm__find_paths[i];
+		struct gpmm_hit hit = path->find(view.root,
+						 view.set->face.shift, addr);
+		struct gpmm_area other;
 
-	for (path = 0; path <= gpmm__find_widest(); path++) {
-		hit = gpmm__find_by(path, view.root, view.set->face.shift,
-				    addr);
 		if (!hit.record != !found ||
-		    !each_agrees(view, path, addr, hit))
+		    !each_agrees(view, path, addr, hit) ||
+		    !ways_agree(view, path, addr, hit))
 			return false;
 		if (!found)
 			continue;
