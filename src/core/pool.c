@@ -275,26 +275,35 @@ static void mark_class(struct pool *pool, enum node_class class, size_t fill)
 	pool->open[class] = NULL;
 }
 
+static size_t live_bytes(const struct pool *pool)
+{
+	return pool->node_bytes - gpmm__pool_free_bytes(pool);
+}
+
 /* A few nodes can hold on to many chunks. */
 static bool is_sparse(const struct pool *pool)
 {
-	size_t live = pool->node_bytes - gpmm__pool_free_bytes(pool);
-
-	return live < pool->chunks.bytes / 8;
+	return live_bytes(pool) < pool->chunks.bytes / 8;
 }
 
-bool gpmm__pool_mark(struct pool *pool)
+/* Moving more would keep writers waiting for some milliseconds. */
+#define MOVE_MOST	((size_t)8 << 20)
+
+bool gpmm__pool_mark(struct pool *pool, bool thorough)
 {
 	bool any = false;
 
-	pool->chunks.leave = is_sparse(pool);
+	if (!thorough && live_bytes(pool) > MOVE_MOST)
+		return false;
+	pool->chunks.leave = thorough && is_sparse(pool);
 	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
 		size_t slabs = pool->slabs[class];
 		size_t live = pool->nodes[class] - pool->free[class];
 		size_t nodes = slabs ? pool->nodes[class] / slabs : 1;
 		size_t fill = (live + nodes - 1) / nodes;
+		size_t more = thorough ? fill / 16 + 1 : fill / 4 + 8;
 
-		if (!pool->chunks.leave && slabs <= fill + fill / 16 + 1)
+		if (!pool->chunks.leave && slabs <= fill + more)
 			continue;
 		mark_class(pool, class, fill);
 		any = true;

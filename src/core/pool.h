@@ -163,12 +163,12 @@ void gpmm__pool_trim(struct pool *pool);
 bool gpmm__pool_shed(struct pool *pool);
 
 /*
- * Are live nodes scattered over many more slabs than they would fill? If so,
- * the sparsest slabs are marked for their live nodes to leave: there are
- * enough free ones in others. Until gpmm__pool_unmark() no node is taken from
- * a marked slab.
+ * Are live nodes scattered over more slabs than they would fill, @thorough: by
+ * a sixteenth, otherwise: by a quarter and some? If so, the sparsest slabs are
+ * marked for their live nodes to leave: there are enough free ones in others.
+ * Until gpmm__pool_unmark() no node is taken from a marked slab.
  */
-bool gpmm__pool_mark(struct pool *pool);
+bool gpmm__pool_mark(struct pool *pool, bool thorough);
 bool gpmm__pool_is_marked(const void *node);
 void gpmm__pool_unmark(struct pool *pool);
 

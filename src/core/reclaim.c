@@ -6,15 +6,21 @@
 /* Below this, waiting costs more than the memory. */
 #define LIMBO_LEAST	((size_t)4 << 20)
 
-/* Give back what a set that has calmed down does not need, a half at a time. */
+/*
+ * Give back what a set that has calmed down does not need: empty slabs, half
+ * at a time, and then nodes that lie scattered move together.
+ */
 static bool shed(struct gpmm_set *set)
 {
 	struct limbo *limbo = &set->limbo;
-	bool more;
+	bool more = false;
 
 	lock_acquire(&set->lock);
-	more = gpmm__pool_shed(&set->pool) && !limbo->queued;
-	limbo->queued |= more;
+	if (!limbo->queued) {
+		more = gpmm__pool_shed(&set->pool) ||
+		       gpmm__set_gather(set, false);
+		limbo->queued = more;
+	}
 	lock_release(&set->lock);
 	return more;
 }

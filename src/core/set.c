@@ -124,7 +124,7 @@ static void gather(struct gpmm_set *set)
 	bool moved;
 
 	lock_acquire(&set->lock);
-	moved = gpmm__set_gather(set);
+	moved = gpmm__set_gather(set, true);
 	lock_release(&set->lock);
 	if (moved)
 		gpmm__set_reclaim(set);

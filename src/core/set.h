@@ -56,10 +56,11 @@ struct gpmm_set {
 int gpmm__set_check(struct gpmm_set *set);
 
 /*
- * Move nodes together, so that memory may be given back after a grace period.
+ * Move nodes together, so that memory may be given back after a grace period;
+ * unless @thorough only where that is much and quickly done.
  * Context: locked. Return: whether any were moved.
  */
-bool gpmm__set_gather(struct gpmm_set *set);
+bool gpmm__set_gather(struct gpmm_set *set, bool thorough);
 
 /* gpmm_set_hit_rcu(), which tests of the library's inside can follow. */
 static inline struct gpmm_hit set_hit(const struct gpmm_set *set,

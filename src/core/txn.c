@@ -487,12 +487,12 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 	return 0;
 }
 
-bool gpmm__set_gather(struct gpmm_set *set)
+bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 {
 	struct gpmm_txn *txn = &set->txn;
 	bool moved = false;
 
-	if (!gpmm__pool_mark(&set->pool))
+	if (!gpmm__pool_mark(&set->pool, thorough))
 		return false;
 	start(txn);
 	if (!gpmm__btree_gather(&txn->tree) &&

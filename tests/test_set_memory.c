@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a set's nodes weigh, however it came to hold what it holds. */
+#include "core/set.h"
+#include "helpers/rng.h"
+#include "helpers/suite.h"
+#include "helpers/world.h"
+#include "util/rcu.h"
+
+#define COUNT	4096
+#define STRIDE	UINT64_C(0x4000)
+#define SLACK	((size_t)3 * SLAB_ALIGN)	/* slabs begun */
+
+static uint32_t order[COUNT];
+
+static void shuffle(void)
+{
+	struct rng rng = { env_seed() };
+	uint32_t i, j, other;
+
+	for (i = 0; i < COUNT; i++)
+		order[i] = i;
+	for (i = COUNT - 1; i; i--) {
+		j = rng_below(&rng, i + 1);
+		other = order[i];
+		order[i] = order[j];
+		order[j] = other;
+	}
+}
+
+static int put_area(struct gpmm_set *set, uint32_t i)
+{
+	return put(set, i * STRIDE, STRIDE / 2, 1);
+}
+
+static int remove_area(struct gpmm_set *set, uint32_t i)
+{
+	return gpmm_set_unmap(set, i * STRIDE, STRIDE);
+}
+
+static struct gpmm_set *put_at_random(void)
+{
+	struct gpmm_set *set;
+	int i;
+
+	shuffle();
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	for (i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL(put_area(set, order[i]), 0);
+	return set;
+}
+
+/* All areas from @from on in the order, and nothing else. */
+static bool has_from(struct gpmm_set *set, uint32_t from)
+{
+	uint32_t i, had = 0;
+
+	for (i = from; i < COUNT; i++)
+		had += found(set, order[i] * STRIDE, order[i] * STRIDE,
+			     STRIDE / 2, 1);
+	return had == COUNT - from && gpmm_set_len(set) == had &&
+	       !gpmm__set_check(set);
+}
+
+static size_t total_bytes(struct gpmm_set *set)
+{
+	struct gpmm_set_stats stats;
+
+	gpmm_set_get_stats(set, &stats);
+	return stats.total_bytes;
+}
+
+static void test_random_order(void)
+{
+	struct gpmm_set *set = put_at_random();
+
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)56 * COUNT);
+	CU_ASSERT(has_from(set, 0));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_churn(void)
+{
+	struct gpmm_set *set = put_at_random();
+	uint32_t part, i;
+
+	for (part = 0; part < COUNT; part += COUNT / 8) {
+		for (i = part; i < part + COUNT / 8; i++)
+			CU_ASSERT_EQUAL(remove_area(set, order[i]), 0);
+		for (i = part; i < part + COUNT / 8; i++)
+			CU_ASSERT_EQUAL(put_area(set, order[i]), 0);
+	}
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)56 * COUNT);
+	CU_ASSERT(has_from(set, 0));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* Three quarters of every slab, at once, so that nothing tidies up between. */
+static struct gpmm_set *leave_a_quarter(void)
+{
+	struct gpmm_set *set = put_at_random();
+	struct gpmm_txn *txn;
+	uint32_t i;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	for (i = 0; i < COUNT * 3 / 4; i++)
+		CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, order[i] * STRIDE, STRIDE),
+				0);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	return set;
+}
+
+static void test_removal(void)
+{
+	struct gpmm_set *set = leave_a_quarter();
+
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)56 * (COUNT / 4) + SLACK);
+	CU_ASSERT(has_from(set, COUNT * 3 / 4));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* Moving nodes needs a few more; where there are none, they stay. */
+static void test_drain_without_memory(void)
+{
+	struct gpmm_set *set = leave_a_quarter();
+
+	gpmm__alloc_stay = true;
+	gpmm__alloc_left = 0;
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	gpmm__alloc_left = -1;
+	gpmm__alloc_stay = false;
+	CU_ASSERT(has_from(set, COUNT * 3 / 4));
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)56 * (COUNT / 4) + SLACK);
+	CU_ASSERT(has_from(set, COUNT * 3 / 4));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* A snapshot taken before the nodes move is whole as long as it is read. */
+static void test_moved_nodes_wait_for_readers(void)
+{
+	struct gpmm_set *set = leave_a_quarter();
+	struct gpmm_view view;
+	struct gpmm_area area;
+	uint32_t i, had = 0;
+
+	rcu_enter();
+	view = gpmm_set_view_rcu(set);
+	lock_acquire(&set->lock);
+	CU_ASSERT(gpmm__set_gather(set, true));
+	lock_release(&set->lock);
+	for (i = COUNT * 3 / 4; i < COUNT; i++)
+		had += gpmm_view_find(view, order[i] * STRIDE, &area);
+	rcu_leave();
+	CU_ASSERT_EQUAL(had, COUNT / 4);
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(has_from(set, COUNT * 3 / 4));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+int main(void)
+{
+	static const struct suite_test tests[] = {
+		{ "at most 56 bytes an area, put in any order",
+		  test_random_order },
+		{ "at most 56 bytes an area after churn", test_churn },
+		{ "what is removed gives its memory back", test_removal },
+		{ "a drain without memory changes nothing",
+		  test_drain_without_memory },
+		{ "nodes that move stay while they are read",
+		  test_moved_nodes_wait_for_readers },
+		{ 0 },
+	};
+
+	return suite_run("set_memory", tests);
+}
