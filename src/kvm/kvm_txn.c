@@ -55,7 +55,7 @@ static int take_slot(struct kvm_txn *txn, struct slot *slot)
 /* From here on the pieces tell what is in [first, last], and beside it. */
 static int take(struct kvm_txn *txn, uint64_t first, uint64_t last)
 {
-	const struct slot_tree *live = &txn->slots->live;
+	struct slot_tree *live = &txn->slots->live;
 	struct slot *slot;
 	int ret = 0;
 
@@ -219,6 +219,7 @@ static int gather(struct kvm_txn *txn)
 		}
 	}
 	pieces->root = NULL;
+	pieces->last = NULL;
 	pieces->count = 0;
 	return 0;
 }

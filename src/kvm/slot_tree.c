@@ -118,14 +118,24 @@ void gpmm__slot_remove(struct slot_tree *tree, struct slot *slot)
 		link = child(*link, slot->at.gpa);
 	*link = join(slot->left, slot->right);
 	unlink_slot(tree, slot);
+	if (tree->last == slot)
+		tree->last = slot->next;
 	tree->count--;
 }
 
-struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr)
+static bool is_first(const struct slot *slot, uint64_t addr)
+{
+	return region_last(&slot->at) >= addr &&
+	       (!slot->prev || region_last(&slot->prev->at) < addr);
+}
+
+struct slot *gpmm__slot_first(struct slot_tree *tree, uint64_t addr)
 {
 	struct slot *at = tree->root;
 	struct slot *found = NULL;
 
+	if (tree->last && is_first(tree->last, addr))
+		return tree->last;
 	while (at) {
 		if (region_last(&at->at) >= addr) {
 			found = at;
@@ -134,6 +144,8 @@ struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr)
 			at = at->right;
 		}
 	}
+	if (found)
+		tree->last = found;
 	return found;
 }
 
@@ -146,6 +158,7 @@ void gpmm__slot_free_all(struct slot_tree *tree)
 		gpmm__free(slot);
 	}
 	tree->root = NULL;
+	tree->last = NULL;
 	tree->count = 0;
 }
 

@@ -30,6 +30,7 @@ struct slot {
 struct slot_tree {
 	struct slot *root;
 	struct slot *lowest;
+	struct slot *last;	/* found; changes stay near each other */
 	size_t count;
 	uint32_t seed;
 };
@@ -49,7 +50,7 @@ void gpmm__slot_insert(struct slot_tree *tree, struct slot *slot);
 void gpmm__slot_remove(struct slot_tree *tree, struct slot *slot);
 
 /* Return: the first slot that ends at or above @addr, or NULL. */
-struct slot *gpmm__slot_first(const struct slot_tree *tree, uint64_t addr);
+struct slot *gpmm__slot_first(struct slot_tree *tree, uint64_t addr);
 
 /* Free every slot of the tree, which is empty afterwards. */
 void gpmm__slot_free_all(struct slot_tree *tree);

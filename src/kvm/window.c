@@ -21,7 +21,7 @@ static struct window_owner *find_owner(const struct windows *windows,
 }
 
 /* What is mapped of an owner that nobody asked for before. */
-static void count_mapped(const struct windows *windows,
+static void count_mapped(struct windows *windows,
 			 struct window_owner *owner)
 {
 	const struct slot *piece = gpmm__slot_first(&windows->tree, 0);
@@ -169,7 +169,7 @@ int gpmm__window_unmap(struct windows *windows, uint64_t gpa, uint64_t size,
 
 /* ----------------------------------------------------------- questions --- */
 
-bool gpmm__window_next(const struct windows *windows,
+bool gpmm__window_next(struct windows *windows,
 		       const struct window_owner *owner, uint64_t *first,
 		       uint64_t last, uint64_t *end)
 {
@@ -193,7 +193,7 @@ bool gpmm__window_next(const struct windows *windows,
 }
 
 /* Nothing of it lies below what was lowest, but for what came since. */
-void gpmm__window_settle(const struct windows *windows,
+void gpmm__window_settle(struct windows *windows,
 			 struct window_owner *owner)
 {
 	uint64_t first = owner->from;

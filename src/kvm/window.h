@@ -61,14 +61,14 @@ void gpmm__window_owner_drop(struct windows *windows,
 			     struct window_owner *owner);
 
 /* Where a transaction has moved a touched owner to, as far as it got. */
-void gpmm__window_settle(const struct windows *windows,
+void gpmm__window_settle(struct windows *windows,
 			 struct window_owner *owner);
 
 /*
  * The first stretch at or above *@first, up to @last, that is the owner's:
  * becomes [*@first, *@end]. Return: whether there is one.
  */
-bool gpmm__window_next(const struct windows *windows,
+bool gpmm__window_next(struct windows *windows,
 		       const struct window_owner *owner, uint64_t *first,
 		       uint64_t last, uint64_t *end);
 
