@@ -414,7 +414,7 @@ struct gpmm_kvm_access {
 	bool write;		/* MMIO exits only */
 	bool fault;		/* KVM_EXIT_MEMORY_FAULT, and not MMIO */
 	bool is_private;	/* a fault: the guest meant private memory */
-	void *data;		/* MMIO: what is written, or is to be read */
+	void *data;		/* what is written or to be read; a fault: NULL */
 };
 
 /*
@@ -465,9 +465,10 @@ enum gpmm_kvm_verdict {
  * @area: what the set has at access->gpa now (gpmm_set_find()); NULL: nothing
  *
  * Before an MMIO exit is given to a device the set must be asked: exits of
- * KVM_EXIT_MMIO also come for RAM. gpmm_io_read() and gpmm_io_write() (mmio.h)
- * of access->gpa, access->data and access->size do both, the access to memory
- * and the call of a window's owner, also where it goes on into another area.
+ * KVM_EXIT_MMIO also come for RAM. For those, but not for faults, which have
+ * no data, gpmm_io_read() and gpmm_io_write() (mmio.h) of access->gpa, data and
+ * size do both, the access to memory and the call of a window's owner, also
+ * where it goes on into another area.
  *
  * Context: any.
  */

@@ -133,7 +133,8 @@ static bool meets_another(const struct kvm_backend *kvm, const void *owner,
 			hook->event.gpa, hook->event.gpa + (hook->size - 1),
 		};
 
-		if (hook->coalesced && span_overlaps(span, other))
+		if (hook->coalesced && !hook->dead &&
+		    span_overlaps(span, other))
 			return true;
 	}
 	return false;
