@@ -138,6 +138,80 @@ static void memory_that_is_inaccessible_is_an_error(void)
 	world_end(&world);
 }
 
+/* The caller's own buffer: as far as it goes. */
+static void a_bad_buffer_is_an_error(void)
+{
+	char *buffer = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *end = buffer + PAGE;
+	struct world world;
+	uint64_t done;
+	int result;
+
+	CU_ASSERT_EQUAL(mprotect(end, PAGE, PROT_NONE), 0);
+	world_make(&world, 0);
+	world_ram(&world, BASE, SIZE, GPMM_RW);
+	for (uint64_t n = 0; n < 700; n += 7) {
+		CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE, end - n, n + 9,
+					  &done), -EFAULT);
+		CU_ASSERT_EQUAL(done, n);
+		CU_ASSERT_EQUAL(gpmm_write(&world.guest, BASE, end - n, n + 9,
+					   &done), -EFAULT);
+		CU_ASSERT_EQUAL(done, n);
+		CU_ASSERT_EQUAL(gpmm_compare(&world.guest, BASE, end - n,
+					     n + 9, &result, &done), -EFAULT);
+		CU_ASSERT_EQUAL(done, n);
+		CU_ASSERT_EQUAL(result, 0);
+	}
+	world_end(&world);
+	munmap(buffer, 2 * PAGE);
+}
+
+static int answer(void *arg, uint64_t offset, unsigned int width,
+		  uint64_t *value)
+{
+	(void)arg;
+	(void)offset;
+	(void)width;
+	*value = 7;
+	return 0;
+}
+
+/* Where there is no memory, too. */
+static void a_bad_buffer_for_a_window_is_an_error(void)
+{
+	static const struct gpmm_mmio_ops ops = { .read = answer,
+						  .max_width = 1 };
+	char *buffer = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *end = buffer + PAGE;
+	struct gpmm_mmio *mmio = NULL;
+	struct gpmm_area area;
+	struct world world;
+	uint64_t done;
+
+	CU_ASSERT_EQUAL(mprotect(end, PAGE, PROT_NONE), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_mmio_create(&ops, NULL, BASE, NULL, &mmio),
+			      0);
+	world_make(&world, 0);
+	world.guest.unassigned = GPMM_UNASSIGNED_ONES;
+	area = gpmm_mmio_area(mmio, PAGE);
+	CU_ASSERT_EQUAL(gpmm_set_map(world.set, &area, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_io_read(&world.guest, BASE, end - 3, 8, &done),
+			-EFAULT);
+	CU_ASSERT_EQUAL(done, 3);
+	CU_ASSERT_EQUAL(end[-1], 7);
+	CU_ASSERT_EQUAL(gpmm_io_write(&world.guest, BASE, end, 1, &done),
+			-EACCES);
+	CU_ASSERT_EQUAL(gpmm_io_read(&world.guest, BASE + PAGE, end - 5, 8,
+				     &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 5);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_mmio_retire(world.set, mmio), 0);
+	world_end(&world);
+	munmap(buffer, 2 * PAGE);
+}
+
 #define HUGE (UINT64_C(2) << 20)
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 
@@ -488,6 +562,8 @@ int main(void)
 		TEST(bytes_before_the_fault_are_done),
 		TEST(integers_fault_too),
 		TEST(memory_that_is_inaccessible_is_an_error),
+		TEST(a_bad_buffer_is_an_error),
+		TEST(a_bad_buffer_for_a_window_is_an_error),
 		TEST(huge_pages_that_run_out_are_an_error),
 		TEST(files_see_the_fault_as_well),
 		TEST(foreign_faults_go_to_the_earlier_handler),

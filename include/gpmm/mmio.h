@@ -80,7 +80,8 @@ int gpmm_mmio_retire(const struct gpmm_set *set, struct gpmm_mmio *mmio);
  * Memory as gpmm_read() and gpmm_write() do; windows through their callbacks,
  * in pieces that keep their rules; where nothing is, by the context's
  * @unassigned. What an exit of a vCPU asks for, and a device's DMA that may
- * reach other devices.
+ * reach other devices. A bad buffer is -EFAULT; a window's callback that read
+ * for it has run.
  *
  * Context: registered, not-reader.
  * Return: 0; the errors of guest.h (-ENODEV: an area with neither memory nor a

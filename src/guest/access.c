@@ -155,27 +155,31 @@ struct comparison {
 	int result;
 };
 
+#define COMPARED 512	/* bytes at a time */
+
 static size_t equal_bytes(const char *a, const char *b, size_t size)
 {
-	size_t n = 0;
+	size_t n = memcmp(a, b, size) ? 0 : size;
 
 	while (n < size && a[n] == b[n])
 		n++;
 	return n;
 }
 
-/* Through a buffer: the guest may change what is compared meanwhile. */
+/* Through copies: the guest may change what is compared, and both may fault. */
 static size_t compare_some(const char *hva, uint64_t at, size_t size,
 			   struct comparison *comparison)
 {
 	const char *with = comparison->with + at;
-	char bytes[512];
-	size_t got = size - gpmm__raw_copy(bytes, hva, size);
-	size_t equal = equal_bytes(bytes, with, got);
+	char theirs[COMPARED], ours[COMPARED];
+	size_t got = size - gpmm__raw_copy(theirs, hva, size);
+	size_t equal;
 
+	got -= gpmm__raw_copy(ours, with, got);
+	equal = equal_bytes(theirs, ours, got);
 	if (equal < got)
-		comparison->result = (unsigned char)bytes[equal] <
-				     (unsigned char)with[equal] ? -1 : 1;
+		comparison->result = (unsigned char)theirs[equal] <
+				     (unsigned char)ours[equal] ? -1 : 1;
 	return size - equal;
 }
 
@@ -184,7 +188,7 @@ static size_t compare_step(void *hva, uint64_t at, uint64_t size, void *arg)
 	uint64_t n = 0;
 
 	while (n < size) {
-		size_t part = least(size - n, 512);
+		size_t part = least(size - n, COMPARED);
 		size_t left = compare_some((char *)hva + n, at + n, part, arg);
 
 		n += part - left;

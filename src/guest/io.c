@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Accesses that go wherever the map sends them. */
-#include <string.h>
-
 #include "guest/mmio.h"
+#include "guest/raw.h"
 #include "guest/section.h"
 
 /* An access in hand: one of the buffers is there. */
@@ -72,6 +71,7 @@ static int window_io(const struct io *io, const struct gpmm_mmio *mmio,
 	const struct gpmm_mmio_ops *ops = mmio->ops;
 	uint64_t offset = gpa + at - mmio->base, value = 0;
 	unsigned int width = gpmm__mmio_width(ops, offset, *size);
+	unsigned char bytes[8];
 	int ret;
 
 	*size = 0;
@@ -79,27 +79,34 @@ static int window_io(const struct io *io, const struct gpmm_mmio *mmio,
 		return -EINVAL;
 	if (io->in ? !ops->read : !ops->write)
 		return -EACCES;
+	if (io->out && raw_copy(bytes, io->out + at, width))
+		return -EFAULT;
 	if (io->out)
-		ret = ops->write(mmio->arg, offset, width,
-				 take(io->out + at, width));
+		ret = ops->write(mmio->arg, offset, width, take(bytes, width));
 	else
 		ret = ops->read(mmio->arg, offset, width, &value);
 	if (ret)
 		return ret;
-	if (io->in)
-		give(io->in + at, width, value);
+	give(bytes, width, value);
+	if (io->in && raw_copy(io->in + at, bytes, width))
+		return -EFAULT;
 	*size = width;
 	return 0;
 }
 
-static int unassigned_io(const struct io *io, uint64_t at, uint64_t size)
+static int unassigned_io(const struct io *io, uint64_t at, uint64_t *size)
 {
-	if (io->guest->unassigned == GPMM_UNASSIGNED_FAIL)
+	int byte = io->guest->unassigned == GPMM_UNASSIGNED_ONES ? 0xff : 0;
+	uint64_t left = 0;
+
+	if (io->guest->unassigned == GPMM_UNASSIGNED_FAIL) {
+		*size = 0;
 		return -ENXIO;
+	}
 	if (io->in)
-		memset(io->in + at, io->guest->unassigned ==
-		       GPMM_UNASSIGNED_ONES ? 0xff : 0, size);
-	return 0;
+		left = gpmm__raw_fill(io->in + at, byte, *size);
+	*size -= left;
+	return left ? -EFAULT : 0;
 }
 
 /* @size: as below. What is no longer there is looked for again. */
@@ -131,13 +138,11 @@ static int io_some(const struct io *io, gpmm_gpa_t gpa, uint64_t at,
 		gpmm__mmio_put(place.mmio);
 		return ret;
 	case NOTHING:
-		ret = unassigned_io(io, at, *size);
-		break;
+		return unassigned_io(io, at, size);
 	default:
-		ret = -ENODEV;
+		*size = 0;
+		return -ENODEV;
 	}
-	*size = ret ? 0 : *size;
-	return ret;
 }
 
 static int io_all(const struct io *io, gpmm_gpa_t gpa, uint64_t size,
