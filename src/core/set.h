@@ -45,6 +45,7 @@ struct gpmm_set {
 	struct gpmm_txn txn;	/* the one there can be */
 	uint64_t stamp;		/* of the last transaction */
 	uint64_t stalls;
+	uint64_t moves;		/* publications that changed nothing */
 	size_t limbo_max;	/* bytes; 0: in proportion */
 	VEC(struct edit) poisoned;	/* edits still to be undone */
 };

@@ -499,6 +499,7 @@ bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 	    txn->tree.root != set->face.root) {
 		publish(txn);
 		retire(txn);
+		set->moves++;
 		moved = true;
 	}
 	gpmm__pool_unmark(&set->pool);
