@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <urcu/urcu-bp.h>
+
 #include "helpers/guest_fixture.h"
 
 /* Three neighbours in the guest, apart in the process: 2, 1 and 3 pages. */
@@ -292,6 +294,58 @@ static void long_accesses_are_whole(void)
 	world_end(&world);
 }
 
+/* Writes must be told of in a section, and in one of the set's own. */
+static void note_section(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	unsigned int *inside = arg;
+
+	(void)start;
+	(void)size;
+	*inside += urcu_bp_read_ongoing() != 0;
+}
+
+static void a_set_of_the_embedder_s_flavour_is_accessed_alike(void)
+{
+	struct gpmm_set_options options = { .flavor = &urcu_bp_flavor };
+	unsigned int inside = 0;
+	struct world world = { .guest = { .mark = note_section,
+					  .mark_arg = &inside } };
+	uint64_t value = 0, old = 0;
+	char bytes[3 * PAGE];
+	int result = 1;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &world.set), 0);
+	world.guest.set = world.set;
+	for (int i = 0; i < 3; i++)
+		world_ram(&world, BASE + i * PAGE, PAGE, GPMM_RW);
+	memset(bytes, 'b', sizeof(bytes));
+	CU_ASSERT_EQUAL(gpmm_write(&world.guest, BASE, bytes, 8, NULL), 0);
+	CU_ASSERT_EQUAL(gpmm_write(&world.guest, BASE, bytes, 3 * PAGE, NULL),
+			0);
+	CU_ASSERT_EQUAL(gpmm_store(&world.guest, BASE + 8, GPMM_BE32,
+				   GPMM_SEQ_CST, 0x01020304), 0);
+	CU_ASSERT_EQUAL(inside, 1 + 3 + 1);
+	CU_ASSERT_EQUAL(gpmm_load(&world.guest, BASE + 8, GPMM_LE32,
+				  GPMM_ACQUIRE, &value), 0);
+	CU_ASSERT_EQUAL(value, 0x04030201);
+	CU_ASSERT_EQUAL(gpmm_load(&world.guest, BASE + PAGE - 3, GPMM_LE64,
+				  GPMM_ACQUIRE, &value), 0);
+	CU_ASSERT_EQUAL(value, UINT64_C(0x6262626262626262));
+	CU_ASSERT_EQUAL(gpmm_fetch_or(&world.guest, BASE, GPMM_U8,
+				      GPMM_SEQ_CST, 1, &old), 0);
+	CU_ASSERT_EQUAL(old, 'b');
+	CU_ASSERT_EQUAL(gpmm_fill(&world.guest, BASE, 'b', 16, NULL), 0);
+	CU_ASSERT_EQUAL(gpmm_compare(&world.guest, BASE, bytes, 3 * PAGE,
+				     &result, NULL), 0);
+	CU_ASSERT_EQUAL(result, 0);
+	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + PAGE, bytes, 64, NULL),
+			0);
+	CU_ASSERT_EQUAL(gpmm_load(&world.guest, BASE + 3 * PAGE, GPMM_U8,
+				  GPMM_RELAXED, &value), -ENXIO);
+	CU_ASSERT_FALSE(urcu_bp_read_ongoing());
+	world_end(&world);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
@@ -304,6 +358,7 @@ int main(void)
 		TEST(compare_finds_the_first_difference),
 		TEST(guest_memory_is_copied_across_areas),
 		TEST(long_accesses_are_whole),
+		TEST(a_set_of_the_embedder_s_flavour_is_accessed_alike),
 		CU_TEST_INFO_NULL,
 	};
 
