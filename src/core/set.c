@@ -119,33 +119,37 @@ int gpmm_set_destroy(struct gpmm_set *set)
 	return ret;
 }
 
-static void gather(struct gpmm_set *set)
+/*
+ * Give back what is free, and move what is scattered. Return: whether there
+ * is more to give back a grace period later, perhaps of the worker's making.
+ */
+static bool settle(struct gpmm_set *set)
 {
-	bool moved;
+	bool more;
 
 	lock_acquire(&set->lock);
-	moved = gpmm__set_gather(set, true);
+	gpmm__pool_trim(&set->pool);
+	more = gpmm__set_gather(set, true) || gpmm__limbo_bytes(&set->limbo);
+	free_scratch(&set->txn);
 	lock_release(&set->lock);
-	if (moved)
-		gpmm__set_reclaim(set);
+	return more;
 }
 
+/* Writers who go on meanwhile always leave more: three times are enough. */
 int gpmm_set_drain(struct gpmm_set *set)
 {
+	bool more = true;
 	int ret = gpmm__set_lock(set);
 
 	if (ret)
 		return ret;
 	lock_release(&set->lock);
-	ret = gpmm__set_reclaim(set);
-	if (ret)
-		return ret;
-	gather(set);
-	lock_acquire(&set->lock);
-	gpmm__pool_trim(&set->pool);
-	free_scratch(&set->txn);
-	lock_release(&set->lock);
-	return 0;
+	for (int times = 3; !ret && more && times--;) {
+		ret = gpmm__set_reclaim(set);
+		if (!ret)
+			more = settle(set);
+	}
+	return ret;
 }
 
 /* ------------------------------------------------- transactions of one --- */
