@@ -449,6 +449,7 @@ static void test_a_guest_memfd_backs_the_guest_where_it_can_be_mapped(void)
 	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &area.host), 0);
 	area.hva = gpmm_host_addr(area.host);
 	CU_ASSERT_EQUAL_FATAL(map_alone(area), 0);
+	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, -1, GPA, 4 * PAGE), 0);
 	CU_ASSERT_EQUAL(kvm_guest_store(&guest, GPA + PAGE, 77).exit,
 			KVM_GUEST_DONE);
 	shared = area.hva;

@@ -205,7 +205,7 @@ static void test_features_say_what_is_there(void)
 			GPMM_KVM_PRE_FAULT | GPMM_KVM_NO_ZAP_ALL);
 }
 
-/* ----------------------------------------------------- private, populate --- */
+/* ---------------------------------------------------- private, populate --- */
 
 static void test_memory_is_converted_in_place(void)
 {

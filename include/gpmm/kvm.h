@@ -414,7 +414,7 @@ struct gpmm_kvm_access {
 	bool write;		/* MMIO exits only */
 	bool fault;		/* KVM_EXIT_MEMORY_FAULT, and not MMIO */
 	bool is_private;	/* a fault: the guest meant private memory */
-	void *data;		/* what is written or to be read; a fault: NULL */
+	void *data;		/* written, or to be read; of a fault NULL */
 };
 
 /*
