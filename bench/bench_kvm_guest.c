@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * With guests that run: for how long a split holds them, and how fast what
- * they wrote is harvested, by each kind of log that the host has. A harvest's
- * million pages a second are 3.81 GiB of guest memory.
+ * With guests that run: what the gate costs them while it is open, for how
+ * long a split holds them, and how fast what they wrote is harvested, by each
+ * kind of log that the host has. A harvest's million pages a second are
+ * 3.81 GiB of guest memory.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -302,6 +303,30 @@ static void run_marks(void)
 	gpmm_dirty_destroy(dirty);
 }
 
+/* What an open gate adds to a KVM_RUN. */
+static void run_gate(void)
+{
+	struct bench_row row = bench_row("kvm-gate", "enter-leave", "gpmm", 1,
+					 0);
+	const int count = bench_scale(1000, 100000, 1000000);
+	struct bench_samples ns = { .count = 0 };
+	struct bed bed;
+
+	make(&bed, GPMM_KVM_LOG_BITMAP, 1, 1);
+	for (int rep = 0; rep < bench_options.reps; rep++) {
+		uint64_t start = bench_now();
+
+		for (int i = 0; i < count; i++) {
+			gpmm_kvm_enter(bed.gated[0]);
+			gpmm_kvm_leave(bed.gated[0]);
+		}
+		bench_samples_add(&ns, (double)(bench_now() - start) / count);
+	}
+	row.ns = &ns;
+	bench_print(&row);
+	free_bed(&bed);
+}
+
 int main(int argc, char **argv)
 {
 	const struct sigaction action = { .sa_handler = no_op };
@@ -316,6 +341,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	sigaction(SIGUSR1, &action, NULL);
+	run_gate();
 	run_stall(1);
 	run_stall(2);
 	run_log(GPMM_KVM_LOG_BITMAP, "bitmap");
