@@ -13,21 +13,51 @@
 #include "gpmm_set.h"
 #include "race.h"
 
-static size_t heap_bytes(void)
+struct usage {
+	size_t heap;		/* what malloc() gave, bytes */
+	size_t resident;	/* what the process really has */
+};
+
+static struct usage usage_now(void)
 {
 	struct mallinfo2 info = mallinfo2();
+	unsigned long kib = 0;
+	char line[128];
+	FILE *file;
 
-	return info.uordblks + info.hblkhd;
+	malloc_trim(0);
+	file = fopen("/proc/self/smaps_rollup", "r");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Anonymous: %lu kB", &kib) == 1)
+			break;
+	if (!kib)
+		bench_die("/proc/self/smaps_rollup does not say");
+	fclose(file);
+	return (struct usage){ info.uordblks + info.hblkhd, kib * 1024 };
 }
 
+/* Pages that are used in part do not count from here on. */
+#define LARGE	(8u << 20)
+
 /*
- * What the allocator gave since @before; or what gpmm says it has, where that
- * is more: it need not get all its memory from malloc().
+ * Where a piece is aligned to huge pages, malloc() counts as much again that
+ * nobody ever touches.
  */
-static size_t weight(const struct bench_contender *contender, void *map,
-		     size_t before)
+static size_t used_since(const struct usage *before)
 {
-	size_t bytes = heap_bytes() - before;
+	struct usage now = usage_now();
+	size_t heap = now.heap - before->heap;
+
+	if (heap < LARGE || now.resident - before->resident > heap)
+		return heap;
+	return now.resident - before->resident;
+}
+
+/* What came since @before; or what gpmm says it has, where that is more. */
+static size_t weight(const struct bench_contender *contender, void *map,
+		     const struct usage *before)
+{
+	size_t bytes = used_since(before);
 	struct gpmm_set_stats stats;
 
 	if (contender != &bench_gpmm)
@@ -44,7 +74,7 @@ static void settle(const struct bench_contender *contender, void *map)
 
 static void print_weight(const char *what,
 			 const struct bench_contender *contender, void *map,
-			 size_t areas, size_t before)
+			 size_t areas, const struct usage *before)
 {
 	struct bench_row row = bench_row("memory", what, contender->name, 1,
 					 areas);
@@ -72,18 +102,18 @@ static void churn(const struct bench_contender *contender, void *map,
 static void weigh(const struct bench_contender *contender,
 		  const struct bench_areas *areas, const uint32_t *order)
 {
-	size_t before = heap_bytes();
+	struct usage before = usage_now();
 	void *map = contender->build(areas, NULL);
 
-	print_weight("ascending", contender, map, areas->count, before);
+	print_weight("ascending", contender, map, areas->count, &before);
 	contender->destroy(map);
-	before = heap_bytes();
+	before = usage_now();
 	map = contender->build(areas, order);
-	print_weight("random", contender, map, areas->count, before);
+	print_weight("random", contender, map, areas->count, &before);
 	/* Copying a whole array for each change would take hours. */
 	if (contender != &bench_sorted_rcu && areas->count <= 32764) {
 		churn(contender, map, areas, order);
-		print_weight("churned", contender, map, areas->count, before);
+		print_weight("churned", contender, map, areas->count, &before);
 	}
 	contender->destroy(map);
 }
