@@ -307,7 +307,7 @@ static void test_any_ioctl_of_populate_may_fail(void)
 		ret = gpmm_kvm_populate(be, 5, 0, 16 * PAGE);
 		fake.left = -1;
 		CU_ASSERT(same_slots(&before));
-		CU_ASSERT_EQUAL(fake.pre_faults, n);
+		CU_ASSERT_EQUAL(fake.pre_faults, (unsigned int)n);
 		if (!ret)
 			break;
 		CU_ASSERT_EQUAL_FATAL(ret, -ENOMEM);
