@@ -38,7 +38,8 @@ static struct {
 	pthread_t thread;
 	unsigned int users;
 	bool stop;
-	struct work *queue;
+	struct work *queue;	/* handed in, for the next round */
+	struct work *round;	/* still to run in this one */
 	struct work *running;
 } worker = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -64,13 +65,19 @@ static void linger_locked(void)
 		;
 }
 
-/* Context: worker.lock held; released while the work runs. */
-static void run_all_locked(void)
+/*
+ * What is handed in meanwhile waits for the next round: a piece that comes
+ * again and again neither keeps others from their turn nor goes unlingered.
+ * Context: worker.lock held; released while the work runs.
+ */
+static void run_round_locked(void)
 {
-	while (worker.queue) {
-		struct work *work = worker.queue;
+	worker.round = worker.queue;
+	worker.queue = NULL;
+	while (worker.round) {
+		struct work *work = worker.round;
 
-		worker.queue = work->next;
+		worker.round = work->next;
 		worker.running = work;
 		pthread_mutex_unlock(&worker.lock);
 		work->run(work);
@@ -90,7 +97,7 @@ static void *work_on(void *arg)
 			continue;
 		}
 		linger_locked();
-		run_all_locked();
+		run_round_locked();
 	}
 	pthread_mutex_unlock(&worker.lock);
 	return NULL;
@@ -168,18 +175,24 @@ void gpmm__worker_add(struct work *work)
 	pthread_mutex_unlock(&worker.lock);
 }
 
+static void take_off(struct work **list, const struct work *work)
+{
+	for (struct work **at = list; *at; at = &(*at)->next) {
+		if (*at == work) {
+			*at = work->next;
+			break;
+		}
+	}
+}
+
 void gpmm__worker_cancel(struct work *work)
 {
 	pthread_mutex_lock(&worker.lock);
 	/* First: it may hand itself in again. */
 	while (worker.running == work)
 		pthread_cond_wait(&worker.idle, &worker.lock);
-	for (struct work **at = &worker.queue; *at; at = &(*at)->next) {
-		if (*at == work) {
-			*at = work->next;
-			break;
-		}
-	}
+	take_off(&worker.queue, work);
+	take_off(&worker.round, work);
 	pthread_mutex_unlock(&worker.lock);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One thread for the process that does what may wait: it lingers a few
- * milliseconds over each piece of work, so that what piles up meanwhile is
- * done in one go. In the double build there is no thread, and work is done
+ * milliseconds before each round of work, so that what piles up meanwhile is
+ * done in one go, and every piece has its turn in each round. In the double build there is no thread, and work is done
  * where it is handed in.
  */
 #ifndef GPMM_UTIL_WORKER_H

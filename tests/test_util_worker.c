@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The thread that all sets of the process share: nobody keeps it to himself. */
+#include <sched.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "helpers/suite.h"
+#include "util/worker.h"
+
+#define LEAST_LINGER_NS	UINT64_C(9000000)
+#define MOST	1000
+
+static bool is_set(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+static void set(bool *flag)
+{
+	__atomic_store_n(flag, true, __ATOMIC_RELEASE);
+}
+
+static void wait_for(const bool *flag)
+{
+	while (!is_set(flag))
+		sched_yield();
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ------------------------------------------------------- taking turns --- */
+
+/* Work that comes again until the other has run, or it has lost patience. */
+struct again {
+	struct work work;
+	struct work other;
+	unsigned int runs;
+	uint64_t last, least;
+	bool other_ran, done;
+};
+
+static struct again again;
+
+static void run_other(struct work *work)
+{
+	(void)work;
+	set(&again.other_ran);
+}
+
+static void run_again(struct work *work)
+{
+	uint64_t at = now();
+
+	if (!again.runs)
+		gpmm__worker_add(&again.other);
+	else if (at - again.last < again.least)
+		again.least = at - again.last;
+	again.last = at;
+	if (++again.runs == MOST || (again.runs > 3 && again.other_ran))
+		set(&again.done);
+	else
+		gpmm__worker_add(work);
+}
+
+static void go_again(void)
+{
+	again = (struct again){
+		.work.run = run_again,
+		.other.run = run_other,
+		.least = UINT64_MAX,
+	};
+	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
+	gpmm__worker_add(&again.work);
+	wait_for(&again.done);
+	gpmm__worker_cancel(&again.work);
+	gpmm__worker_cancel(&again.other);
+	gpmm__worker_put();
+}
+
+static void test_what_comes_again_waits_its_turn(void)
+{
+	go_again();
+	CU_ASSERT(again.other_ran);
+	CU_ASSERT(again.runs < 10);
+}
+
+static void test_what_comes_again_is_lingered_over(void)
+{
+	go_again();
+	CU_ASSERT(again.least >= LEAST_LINGER_NS);
+}
+
+/* ---------------------------------------------------------- cancelling --- */
+
+/* Three pieces of one round; the first of them waits to be told. */
+static struct {
+	struct work opener, first, second, last;
+	bool started, go_on, second_ran, last_ran;
+} row;
+
+static void run_opener(struct work *work)
+{
+	(void)work;
+	/* The last handed in is the first to run. */
+	gpmm__worker_add(&row.last);
+	gpmm__worker_add(&row.second);
+	gpmm__worker_add(&row.first);
+}
+
+static void run_first(struct work *work)
+{
+	(void)work;
+	set(&row.started);
+	wait_for(&row.go_on);
+}
+
+static void run_second(struct work *work)
+{
+	(void)work;
+	set(&row.second_ran);
+}
+
+static void run_last(struct work *work)
+{
+	(void)work;
+	set(&row.last_ran);
+}
+
+static void test_cancelled_in_its_round(void)
+{
+	row.opener.run = run_opener;
+	row.first.run = run_first;
+	row.second.run = run_second;
+	row.last.run = run_last;
+	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
+	gpmm__worker_add(&row.opener);
+	wait_for(&row.started);
+	gpmm__worker_cancel(&row.second);
+	set(&row.go_on);
+	wait_for(&row.last_ran);
+	CU_ASSERT_FALSE(is_set(&row.second_ran));
+	gpmm__worker_cancel(&row.last);
+	gpmm__worker_put();
+}
+
+static struct {
+	struct work work;
+	bool started, ended;
+} slow;
+
+static void run_slow(struct work *work)
+{
+	uint64_t from = now();
+
+	set(&slow.started);
+	while (now() - from < 1000000)
+		;
+	gpmm__worker_add(work);
+	set(&slow.ended);
+}
+
+/* It hands itself in as it ends: that is taken off, too. */
+static void test_cancel_waits_for_what_runs(void)
+{
+	slow.work.run = run_slow;
+	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
+	gpmm__worker_add(&slow.work);
+	wait_for(&slow.started);
+	gpmm__worker_cancel(&slow.work);
+	CU_ASSERT(is_set(&slow.ended));
+	__atomic_store_n(&slow.started, false, __ATOMIC_RELAXED);
+	go_again();
+	CU_ASSERT_FALSE(is_set(&slow.started));
+	gpmm__worker_put();
+}
+
+int main(void)
+{
+	static const struct suite_test tests[] = {
+		{ "what comes again waits its turn",
+		  test_what_comes_again_waits_its_turn },
+		{ "what comes again is lingered over",
+		  test_what_comes_again_is_lingered_over },
+		{ "work is cancelled in its round",
+		  test_cancelled_in_its_round },
+		{ "a cancel waits for what runs",
+		  test_cancel_waits_for_what_runs },
+		{ 0 },
+	};
+
+	return suite_run("util_worker", tests);
+}
