@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <gpmm/backend.h>
+#include "core/none.h"
 
 static int none_area(struct gpmm_backend *be, const struct gpmm_area *area)
 {
@@ -17,16 +17,17 @@ static int none_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 	return 0;
 }
 
+const struct gpmm_backend_ops gpmm__none_ops = {
+	.abi = GPMM_BACKEND_ABI,
+	.name = "none",
+	.map = none_area,
+	.unmap = none_area,
+	.protect = none_protect,
+};
+
 struct gpmm_backend *gpmm_backend_none(void)
 {
-	static const struct gpmm_backend_ops ops = {
-		.abi = GPMM_BACKEND_ABI,
-		.name = "none",
-		.map = none_area,
-		.unmap = none_area,
-		.protect = none_protect,
-	};
-	static struct gpmm_backend none = { .ops = &ops };
+	static struct gpmm_backend none = { .ops = &gpmm__none_ops };
 
 	return &none;
 }

@@ -288,6 +288,8 @@ int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
 	if (!fits(tree, class, change))
 		return -ENOENT;
 	change->shared = count_shared(tree, change->way);
+	if (!change->shared)
+		return 0;
 	return reserve(tree, class, change->shared);
 }
 

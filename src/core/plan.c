@@ -4,6 +4,7 @@
 #include "core/fanout.h"
 #include "core/find.h"
 #include "core/narrow.h"
+#include "core/none.h"
 #include "core/plan.h"
 
 /* ------------------------------------------------------------- building --- */
@@ -67,9 +68,9 @@ static int drop_host(struct plan *plan, struct gpmm_host *host)
 	return ret;
 }
 
-static int add_edit(struct plan *plan, enum edit_op op,
-		    const struct item *item, struct span part,
-		    uint32_t new_flags)
+static int add_edits(struct plan *plan, enum edit_op op,
+		     const struct item *item, struct span part,
+		     uint32_t new_flags)
 {
 	struct item piece = *item;
 	struct gpmm_backend *const *members;
@@ -88,6 +89,15 @@ static int add_edit(struct plan *plan, enum edit_op op,
 		edit->area.backend = members[i];
 	}
 	return ret;
+}
+
+/* Plan to tell the item's backend, or backends, what happens to a part. */
+static inline int add_edit(struct plan *plan, enum edit_op op,
+			   const struct item *item, struct span part,
+			   uint32_t new_flags)
+{
+	return backend_is_none(item->backend) ? 0 :
+		add_edits(plan, op, item, part, new_flags);
 }
 
 static bool backend_agrees(const struct plan *plan, const struct item *left,
@@ -535,13 +545,6 @@ int gpmm__plan_merge(struct plan *plan, struct span span)
 }
 
 /* ------------------------------------------------------------------ life --- */
-
-void gpmm__plan_reset(struct plan *plan)
-{
-	scratch_reset(&plan->edits);
-	scratch_reset(&plan->dropped);
-	scratch_reset(&plan->items);
-}
 
 void gpmm__plan_fini(struct plan *plan)
 {

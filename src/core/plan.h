@@ -102,7 +102,13 @@ static inline void gpmm__plan_rewind(struct plan *plan, struct plan_mark mark)
 }
 
 /* Forget everything. */
-void gpmm__plan_reset(struct plan *plan);
+static inline void gpmm__plan_reset(struct plan *plan)
+{
+	scratch_reset(&plan->edits);
+	scratch_reset(&plan->dropped);
+	scratch_reset(&plan->items);
+}
+
 void gpmm__plan_fini(struct plan *plan);
 
 #endif

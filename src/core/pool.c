@@ -67,19 +67,23 @@ static unsigned int bin_of(const struct slab *slab)
 						 (slab->free_count + 3u) / 4;
 }
 
-/* The slab's number of free nodes has changed. */
-static void rebin(struct pool *pool, struct slab *slab)
+static void move_to(struct pool *pool, struct slab *slab, unsigned int bin)
 {
-	unsigned int bin = bin_of(slab);
-
-	if (bin == slab->bin)
-		return;
 	pool->empty += bin == BIN_EMPTY;
 	pool->empty -= slab->bin == BIN_EMPTY;
 	if (pool->empty < pool->empty_least)
 		pool->empty_least = pool->empty;
 	unlink_from(pool, slab);
 	link_to(pool, slab, bin);
+}
+
+/* The slab's number of free nodes has changed. */
+static inline void rebin(struct pool *pool, struct slab *slab)
+{
+	unsigned int bin = bin_of(slab);
+
+	if (bin != slab->bin)
+		move_to(pool, slab, bin);
 }
 
 /* ---------------------------------------------------------------- slabs --- */

@@ -318,6 +318,7 @@ static void start(struct gpmm_txn *txn)
 {
 	struct gpmm_set *set = txn->set;
 
+
 	txn->tree.root = set->face.root;
 	txn->tree.stamp = ++set->stamp;
 	txn->plan.root = set->face.root;
@@ -473,14 +474,15 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 {
 	int ret = rcu_inside(txn->set->flavor) ? -EDEADLK : 0;
 
-	if (!ret && !is_idle(txn))
+	if (!ret && txn->plan.edits.len)
 		ret = tell(txn);
 	if (ret || is_idle(txn)) {
 		drop(txn);
 		return ret;
 	}
 	publish(txn);
-	gpmm__tell_published(&txn->tell);
+	if (txn->plan.edits.len)
+		gpmm__tell_published(&txn->tell);
 	retire(txn);
 	reset(txn);
 	finish(txn->set);
