@@ -214,6 +214,16 @@ static void run_job(struct entry *entries, size_t n, const struct job *job,
 	}
 }
 
+/* Before anything is timed, and after each job. */
+static void verify(const struct entry *entries, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		bench_verify(entries[i].contender, entries[i].map,
+			     entries[i].changing.areas, NULL);
+}
+
 static void run_jobs(size_t count, int ms)
 {
 	static struct entry entries[BENCH_CONTENDERS_MAX];
@@ -231,12 +241,12 @@ static void run_jobs(size_t count, int ms)
 			.map = list[i]->build(&areas, NULL),
 			.changing = { &areas, order, 0, 1 },
 		};
+	verify(entries, n);
 	for (j = 0; n && j < sizeof(jobs) / sizeof(*jobs); j++) {
 		if (jobs[j].pairs > count)
 			continue;
 		run_job(entries, n, &jobs[j], &probes, bench_cpus() > 1, ms);
-		for (i = 0; i < n; i++)
-			bench_verify(list[i], entries[i].map, &areas, NULL);
+		verify(entries, n);
 	}
 	for (i = 0; i < n; i++)
 		list[i]->destroy(entries[i].map);
