@@ -599,6 +599,41 @@ static void test_a_release_may_change_the_set(void)
 	fini_pages();
 }
 
+static void count_release(void *arg, void *addr, uint64_t size)
+{
+	(void)addr;
+	(void)size;
+	++*(int *)arg;
+}
+
+/* Of its own, so that it can be told when that goes. */
+static void map_and_unmap_another(void *arg, void *addr, uint64_t size)
+{
+	struct gpmm_area area = user_area(count_release, arg);
+
+	(void)addr;
+	(void)size;
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	gpmm_host_put(area.host);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, area.start, area.size), 0);
+}
+
+/* Where limbo is full a writer waits, but a release callback cannot. */
+static void test_what_a_release_leaves_goes_too(void)
+{
+	struct gpmm_set_options options = { .granule = 0x100, .limbo_max = 1 };
+	struct gpmm_area area;
+	int calls = 0;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &lab.set), 0);
+	area = user_area(map_and_unmap_another, &calls);
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	gpmm_host_put(area.host);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, area.start, area.size), 0);
+	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(lab.set), 0);
+}
+
 static void note_grace_periods(void *arg, void *addr, uint64_t size)
 {
 	(void)addr;
@@ -649,6 +684,8 @@ int main(void)
 		  test_no_writer_inside_a_writer },
 		{ "a release callback may change the set, not drain it",
 		  test_a_release_may_change_the_set },
+		{ "what a release callback leaves in limbo goes, too",
+		  test_what_a_release_leaves_goes_too },
 		{ "abandon waits for readers", test_abandon_waits_for_readers },
 		{ "no change from a callback",
 		  test_no_change_from_a_callback },

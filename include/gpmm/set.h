@@ -84,7 +84,8 @@ int gpmm_set_create(const struct gpmm_set_options *options,
  * Tells the backends to unmap what is left, waits for readers and releases
  * host memory that nobody pins.
  *
- * Context: writer; no other thread uses the set any more. NULL is ignored.
+ * Context: writer; no other thread uses the set any more, nor does a release
+ * callback of its memory. NULL is ignored.
  * Owns: takes @set where it returns 0; otherwise the set is as before.
  * Return: 0, or what gpmm_set_clear() returned.
  */

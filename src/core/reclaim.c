@@ -104,9 +104,22 @@ static void release(struct gpmm_set *set, struct batch *batch)
 		gpmm_host_put(batch->hosts.v[i]);
 }
 
+void gpmm__set_leave_to_worker(struct gpmm_set *set)
+{
+	bool wake;
+
+	lock_acquire(&set->lock);
+	wake = gpmm__limbo_wants_worker(&set->limbo);
+	lock_release(&set->lock);
+	if (wake)
+		gpmm__worker_add(&set->limbo.work);
+}
+
+/* A release callback that changed the set could not wait for what it left. */
 int gpmm__set_reclaim(struct gpmm_set *set)
 {
 	struct batch batch;
+	size_t released;
 	int ret = lock_acquire(&set->limbo.reclaiming);
 
 	if (ret)
@@ -115,7 +128,10 @@ int gpmm__set_reclaim(struct gpmm_set *set)
 		gpmm__rcu_wait(set->flavor);
 		release(set, &batch);
 	}
+	released = batch.hosts.len;
 	vec_free(&batch.hosts);
 	lock_release(&set->limbo.reclaiming);
+	if (released)
+		gpmm__set_leave_to_worker(set);
 	return 0;
 }

@@ -43,6 +43,9 @@ size_t gpmm__limbo_bytes(const struct limbo *limbo);
  */
 bool gpmm__limbo_wants_worker(struct limbo *limbo);
 
+/* Have the worker empty limbo later. Context: without the set's lock. */
+void gpmm__set_leave_to_worker(struct gpmm_set *set);
+
 /* Is there more than the set's bound? Context: locked. */
 bool gpmm__limbo_is_full(const struct gpmm_set *set);
 

@@ -149,6 +149,8 @@ int gpmm_set_drain(struct gpmm_set *set)
 		if (!ret)
 			more = settle(set);
 	}
+	if (!ret && more)
+		gpmm__set_leave_to_worker(set);
 	return ret;
 }
 
