@@ -456,10 +456,13 @@ static void test_a_thread_between_enter_and_leave_may_commit(void)
 
 static void test_a_vcpu_that_cannot_be_kicked_is_refused(void)
 {
-	const struct gpmm_kvm_vcpu_options options = { 0 };
+	struct gpmm_kvm_vcpu_options options = { 0 };
 	struct gpmm_kvm_vcpu *vcpu;
 
 	setup();
+	CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), -EINVAL);
+	/* Which nobody looks at who is in the guest already. */
+	options.immediate_exit = &guest.vcpus[0].run->immediate_exit;
 	CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), -EINVAL);
 	teardown();
 }

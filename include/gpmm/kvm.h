@@ -307,9 +307,12 @@ int gpmm_kvm_harvest_coalesced(struct gpmm_backend *backend,
  */
 struct gpmm_kvm_vcpu;
 
-/* How to bring a vCPU out of KVM_RUN: @kick, or else one or both of these. */
+/* How to bring a vCPU out of KVM_RUN: @kick, or else @signal. */
 struct gpmm_kvm_vcpu_options {
-	/* &kvm_run->immediate_exit: set before the signal is sent. */
+	/*
+	 * &kvm_run->immediate_exit: set before the signal is sent, which else
+	 * is sent again where it came just before KVM_RUN. May be NULL.
+	 */
 	uint8_t *immediate_exit;
 	/* Sent to the thread inside; it needs a handler, which may be empty. */
 	int signal;

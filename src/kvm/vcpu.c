@@ -26,10 +26,11 @@ static void remove_ring(struct kvm_backend *kvm, struct gpmm_kvm_vcpu *vcpu)
 	lock_release(&kvm->lock);
 }
 
+/* Nothing but a signal brings a thread out that is in the guest already. */
 static bool are_valid(const struct kvm_backend *kvm,
 		      const struct gpmm_kvm_vcpu_options *options)
 {
-	return (options->kick || options->immediate_exit || options->signal) &&
+	return (options->kick || options->signal) &&
 	       (!kvm->log.rings.size || options->run);
 }
 
