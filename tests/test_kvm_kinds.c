@@ -258,12 +258,20 @@ static void test_populate_goes_through_a_vcpu_where_kvm_can(void)
 	map_alone(at(6, 4, 8, GPMM_RW));
 	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, 5, 2 * PAGE, 5 * PAGE), 0);
 	CU_ASSERT_EQUAL(fake.pre_faults, 3);
+	/* KVM only reads: the memory must have been there. */
+	CU_ASSERT_EQUAL(resident(), 3);
 	fake.left = 1;
 	fake.error = -ENOMEM;
 	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, 5, 0, 4 * PAGE), -ENOMEM);
 	fake.left = 1;
 	fake.error = -EINTR;
 	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, 5, 0, 4 * PAGE), 0);
+	/* A vCPU that is in a guest of its own. */
+	fake.left = 0;
+	fake.error = -EOPNOTSUPP;
+	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, 5, 6 * PAGE, 4 * PAGE), 0);
+	CU_ASSERT_EQUAL(fake.left, -1);
+	CU_ASSERT_EQUAL(resident(), 8);
 	teardown();
 }
 

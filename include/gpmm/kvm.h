@@ -151,7 +151,7 @@ int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve);
  * @start, @size: page-aligned; what has no slot is skipped
  *
  * Allocates host memory (MADV_POPULATE_WRITE) and, with GPMM_KVM_PRE_FAULT
- * and a vCPU, maps it into the guest too (KVM_PRE_FAULT_MEMORY).
+ * and a vCPU that can, maps it into the guest too (KVM_PRE_FAULT_MEMORY).
  *
  * Context: not-reader. Writers wait for 16 MiB at a time.
  * Return: 0; -EINVAL; what the kernel said, with part of it done.

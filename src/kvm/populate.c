@@ -60,6 +60,11 @@ static int populate_host(const struct kvm_region *part)
 		-errno : 0;
 }
 
+/*
+ * Not instead of populate_host(): KVM faults as a read does, which may find a
+ * page of zeroes that a write would have to replace. A vCPU that is in a guest
+ * of its own cannot do it (KVM's api documentation, 4.143).
+ */
 static int pre_fault(struct kvm_backend *kvm, int vcpu_fd,
 		     const struct kvm_region *part)
 {
@@ -69,7 +74,7 @@ static int pre_fault(struct kvm_backend *kvm, int vcpu_fd,
 
 	while (!ret && size)
 		ret = gpmm__kvm_pre_fault(&kvm->sys, vcpu_fd, &gpa, &size);
-	return ret;
+	return ret == -EOPNOTSUPP ? 0 : ret;
 }
 
 /* One part, under the lock: its slot and so its memory stay. */
@@ -82,10 +87,11 @@ static int populate_next(struct kvm_backend *kvm, int vcpu_fd, uint64_t *first,
 	if (ret)
 		return ret;
 	*more = next_part(&kvm->slots, first, last, &part);
-	if (*more && kvm->features & GPMM_KVM_PRE_FAULT && vcpu_fd >= 0)
-		ret = pre_fault(kvm, vcpu_fd, &part);
-	else if (*more)
+	if (*more)
 		ret = populate_host(&part);
+	if (*more && !ret && vcpu_fd >= 0 &&
+	    kvm->features & GPMM_KVM_PRE_FAULT)
+		ret = pre_fault(kvm, vcpu_fd, &part);
 	lock_release(&kvm->lock);
 	if (*more && !ret) {
 		*more = last - part.gpa >= part.size;
