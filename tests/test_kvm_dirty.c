@@ -8,12 +8,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <gpmm/dirty.h>
-#include <gpmm/kvm.h>
+#include <gpmm/gpmm.h>
 
 #include "helpers/kvm_guest.h"
 #include "helpers/kvm_suite.h"
@@ -23,48 +20,54 @@
 #define PAGES 256
 #define LOGGED (GPMM_RW | GPMM_LOG_DIRTY)
 #define VCPUS 2
+#define WRITERS 2
 #define CLIENTS 2
 
 static struct kvm_guest guest;
 static struct gpmm_backend *be;
+static struct gpmm_set *set;
+static struct gpmm_host *host;
 static struct gpmm_kvm_vcpu *gated[VCPUS];
 static struct gpmm_dirty *dirty;
 static char *memory;
 static uint64_t size;
 
-static struct gpmm_area at(uint64_t page, uint64_t count, uint32_t flags)
+static struct gpmm_area at(uint64_t page, uint64_t count, uint64_t from)
 {
 	return (struct gpmm_area){
 		.start = GPA + page * PAGE,
 		.size = count * PAGE,
-		.flags = flags,
-		.hva = memory + page * PAGE,
+		.flags = LOGGED,
+		.host = host,
+		.hva = memory + from * PAGE,
 	};
 }
 
-static void begin(void)
+static void map(uint64_t page, uint64_t count)
 {
-	CU_ASSERT_EQUAL_FATAL(be->ops->begin(be), 0);
-}
+	const struct gpmm_area area = at(page, count, page);
 
-static void map(uint64_t page, uint64_t count, uint32_t flags)
-{
-	const struct gpmm_area area = at(page, count, flags);
-
-	CU_ASSERT_EQUAL_FATAL(be->ops->map(be, &area), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_map(set, &area, 0), 0);
 }
 
 static void unmap(uint64_t page, uint64_t count)
 {
-	const struct gpmm_area area = at(page, count, LOGGED);
-
-	CU_ASSERT_EQUAL_FATAL(be->ops->unmap(be, &area), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_unmap(set, GPA + page * PAGE,
+					     count * PAGE), 0);
 }
 
-static void commit(void)
+/* Pages at @from lie at @to then, with the memory of @memory_page. */
+static void move(uint64_t from, uint64_t to, uint64_t count,
+		 uint64_t memory_page)
 {
-	CU_ASSERT_EQUAL_FATAL(be->ops->commit(be), 0);
-	be->ops->published(be);
+	const struct gpmm_area area = at(to, count, memory_page);
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, GPA + from * PAGE, count * PAGE),
+			0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_commit(txn), 0);
 }
 
 static void no_op(int signal)
@@ -91,6 +94,8 @@ static bool setup(enum gpmm_kvm_log log, uint64_t pages)
 	const struct gpmm_kvm_options options = { .first_slot = 1, .log = log };
 	const struct sigaction action = { .sa_handler = no_op };
 	const struct gpmm_range range = { GPA, pages * PAGE };
+	struct gpmm_host_options host_options = { .kind = GPMM_HOST_ANON };
+	struct gpmm_set_options set_options = { 0 };
 	struct gpmm_dirty_source *source;
 	int ret;
 
@@ -104,14 +109,14 @@ static bool setup(enum gpmm_kvm_log log, uint64_t pages)
 	CU_ASSERT_EQUAL_FATAL(ret, 0);
 	CU_ASSERT_PTR_NULL_FATAL(kvm_guest_add_vcpus(&guest, VCPUS));
 	size = pages * PAGE;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CU_ASSERT_PTR_NOT_EQUAL_FATAL(memory, MAP_FAILED);
+	host_options.size = size;
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&host_options, &host), 0);
+	memory = gpmm_host_addr(host);
+	set_options.backend = be;
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&set_options, &set), 0);
 	for (unsigned int i = 0; i < VCPUS; i++)
 		add_gated(i);
-	begin();
-	map(0, pages, LOGGED);
-	commit();
+	map(0, pages);
 	source = gpmm_kvm_dirty_source(be);
 	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, &source, 1, &dirty), 0);
 	return true;
@@ -122,9 +127,10 @@ static void teardown(void)
 	for (unsigned int i = 0; i < VCPUS; i++)
 		gpmm_kvm_vcpu_destroy(gated[i]);
 	gpmm_dirty_destroy(dirty);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	gpmm_host_put(host);
 	gpmm_kvm_destroy(be);
 	kvm_guest_fini(&guest);
-	munmap(memory, size);
 }
 
 static struct gpmm_dirty_client *new_client(void)
@@ -203,19 +209,63 @@ static void check_writes_outlive_their_slot(void)
 	harvest(client, pages);
 	touch(3, 1);
 	touch(100, 1);
-	begin();
 	unmap(40, 2);
-	commit();
 	touch(200, 1);
 	CU_ASSERT(harvest(client, pages) < PAGES / 2);
 	CU_ASSERT(pages[3] && pages[100] && pages[200]);
 	touch(4, 1);
-	begin();
-	map(40, 2, LOGGED);
-	commit();
+	map(40, 2);
 	touch(201, 1);
 	CU_ASSERT(harvest(client, pages) < PAGES / 2);
 	CU_ASSERT(pages[4] && pages[201]);
+	gpmm_dirty_client_destroy(client);
+}
+
+/* What was written at the old address is there, and the log goes on. */
+static void check_writes_outlive_a_move(void)
+{
+	struct gpmm_dirty_client *client = new_client();
+	bool pages[PAGES];
+
+	unmap(100, 100);
+	harvest(client, pages);
+	touch(210, 1);
+	move(200, 120, 56, 200);
+	touch(121, 1);
+	harvest(client, pages);
+	CU_ASSERT(pages[210] && pages[121]);
+	harvest(client, pages);
+	touch(130, 1);
+	CU_ASSERT(harvest(client, pages) < 56);
+	CU_ASSERT(pages[130]);
+	move(120, 200, 56, 200);
+	map(100, 100);
+	gpmm_dirty_client_destroy(client);
+}
+
+static int protect(uint64_t page, uint64_t count, uint32_t flags)
+{
+	return gpmm_set_protect(set, GPA + page * PAGE, count * PAGE,
+				gpmm_protect_to, &flags);
+}
+
+static void check_writes_outlive_their_log(void)
+{
+	struct gpmm_dirty_client *client = new_client();
+	bool pages[PAGES];
+
+	harvest(client, pages);
+	touch(7, 1);
+	CU_ASSERT_EQUAL(protect(0, PAGES, GPMM_RW), 0);
+	touch(9, 1);
+	harvest(client, pages);
+	CU_ASSERT(pages[7]);
+	CU_ASSERT_EQUAL(harvest(client, pages), 0);
+	CU_ASSERT_EQUAL(protect(0, PAGES, LOGGED), 0);
+	harvest(client, pages);
+	touch(8, 1);
+	CU_ASSERT(harvest(client, pages) < PAGES / 2);
+	CU_ASSERT(pages[8]);
 	gpmm_dirty_client_destroy(client);
 }
 
@@ -247,6 +297,8 @@ static void check(enum gpmm_kvm_log log)
 	}
 	check_writes_are_seen_once();
 	check_writes_outlive_their_slot();
+	check_writes_outlive_a_move();
+	check_writes_outlive_their_log();
 	check_a_range_is_harvested_alone();
 	teardown();
 }
@@ -290,10 +342,12 @@ static void test_a_full_ring_is_emptied_and_nothing_lost(void)
 /* -------------------------------------------------------------- stress --- */
 
 /*
- * vCPUs and a thread of the VMM write; a writer splits and merges the slots;
- * each client copies what it harvests. In the end every copy is the memory.
+ * vCPUs and a thread of the VMM write; writers of the set split and merge the
+ * slots; each client copies what it harvests. In the end every copy is the
+ * memory.
  */
 static bool writers_stop;
+static time_t stress_end;
 
 struct copier {
 	pthread_t thread;
@@ -376,26 +430,31 @@ static void *run_copier(void *arg)
 	return NULL;
 }
 
-static void split_and_merge(unsigned int step)
+/* Each in its part of the pages. Return: how often it was refused. */
+static void *run_changer(void *arg)
 {
-	uint64_t page = step / 2 * 37 % (PAGES - 8);
+	const uint64_t part = PAGES / WRITERS;
+	uintptr_t refused = 0;
 
-	begin();
-	unmap(page, 8);
-	map(page, 8, step % 2 ? LOGGED : LOGGED | GPMM_NOMERGE);
-	commit();
+	for (uint64_t step = 0; time(NULL) < stress_end; step++) {
+		uint64_t page = (uintptr_t)arg * part + step * 37 % (part - 8);
+
+		refused += protect(page, 8, LOGGED | GPMM_NOMERGE) != 0;
+		refused += protect(page, 8, LOGGED) != 0;
+	}
+	return (void *)refused;
 }
 
 static void stress(enum gpmm_kvm_log log, unsigned int seconds)
 {
 	static struct copier copiers[CLIENTS];
-	pthread_t vcpus[VCPUS], device;
-	time_t end = time(NULL) + seconds;
-	void *lost;
+	pthread_t vcpus[VCPUS], device, changers[WRITERS];
+	void *lost, *refused;
 
 	if (!setup(log, PAGES))
 		return;
 	writers_stop = false;
+	stress_end = time(NULL) + seconds;
 	for (int i = 0; i < CLIENTS; i++) {
 		copiers[i] = (struct copier){ .client = new_client() };
 		copiers[i].copy = calloc(1, size);
@@ -405,8 +464,12 @@ static void stress(enum gpmm_kvm_log log, unsigned int seconds)
 	for (uintptr_t i = 0; i < VCPUS; i++)
 		pthread_create(&vcpus[i], NULL, run_writer, (void *)i);
 	pthread_create(&device, NULL, run_device, NULL);
-	for (unsigned int step = 0; step % 2 || time(NULL) < end; step++)
-		split_and_merge(step);
+	for (uintptr_t i = 0; i < WRITERS; i++)
+		pthread_create(&changers[i], NULL, run_changer, (void *)i);
+	for (int i = 0; i < WRITERS; i++) {
+		pthread_join(changers[i], &refused);
+		CU_ASSERT_PTR_NULL(refused);
+	}
 	__atomic_store_n(&writers_stop, true, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < VCPUS; i++) {
 		__atomic_store_n(&guest.vcpus[i].run->immediate_exit, 1,

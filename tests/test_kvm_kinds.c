@@ -17,6 +17,7 @@
 #include "helpers/kvm_suite.h"
 #include "kvm/features.h"
 #include "kvm/kvm_backend.h"
+#include "util/alloc.h"
 
 #define PAGE UINT64_C(4096)
 #define PAGES 16
@@ -352,13 +353,16 @@ static void test_any_ioctl_of_a_conversion_may_fail(void)
 	teardown();
 }
 
-/* Questions too: whatever fails, there is no backend. */
+/*
+ * Questions too: whatever fails, there is no backend, and the VM is as it was;
+ * but the quirk cannot be had back where its log is refused after it.
+ */
 static void test_any_ioctl_of_create_may_fail(void)
 {
 	const struct gpmm_kvm_options options = {
 		.no_zap_all = true, .log = GPMM_KVM_LOG_MANUAL,
 	};
-	int ret, n;
+	int ret, n, quirks = 0;
 
 	for (n = 0; ; n++) {
 		kvm_fake_init(&fake);
@@ -369,9 +373,41 @@ static void test_any_ioctl_of_create_may_fail(void)
 		if (!ret)
 			break;
 		CU_ASSERT_EQUAL_FATAL(ret, -EBADF);
+		CU_ASSERT_EQUAL(fake.log, 0);
+		quirks += fake.quirks != 0;
 	}
 	CU_ASSERT(n > 10);
+	CU_ASSERT_EQUAL(quirks, 1);
 	gpmm_kvm_destroy(be);
+}
+
+static void test_any_allocation_of_create_may_fail(void)
+{
+	static const enum gpmm_kvm_log logs[] = {
+		GPMM_KVM_LOG_BITMAP, GPMM_KVM_LOG_MANUAL, GPMM_KVM_LOG_RING,
+	};
+
+	for (int i = 0; i < 3; i++) {
+		const struct gpmm_kvm_options options = {
+			.no_zap_all = true, .log = logs[i],
+			.ring_size = FAKE_PAGE,
+		};
+		int ret, n;
+
+		for (n = 0; ; n++) {
+			kvm_fake_init(&fake);
+			fake.ring = FAKE_PAGE;
+			gpmm__alloc_left = n;
+			ret = create(&options);
+			gpmm__alloc_left = -1;
+			if (!ret)
+				break;
+			CU_ASSERT_EQUAL_FATAL(ret, -ENOMEM);
+			CU_ASSERT_EQUAL(fake.changes, 0);
+		}
+		CU_ASSERT(n >= 2);
+		gpmm_kvm_destroy(be);
+	}
 }
 
 static void test_shadow_pages_can_be_spared(void)
@@ -400,4 +436,5 @@ SUITE("kvm kinds",
 	TEST(test_any_ioctl_of_populate_may_fail),
 	TEST(test_any_ioctl_of_a_conversion_may_fail),
 	TEST(test_any_ioctl_of_create_may_fail),
+	TEST(test_any_allocation_of_create_may_fail),
 	TEST(test_shadow_pages_can_be_spared))

@@ -42,12 +42,10 @@ static void kick(void *arg)
 	(void)arg;
 }
 
-/* With a vCPU behind the gate, so that logs of deleted slots are trusted. */
-static void setup(enum gpmm_kvm_log log)
+/* A backend and a vCPU behind its gate. */
+static void setup_alone(enum gpmm_kvm_log log)
 {
 	struct gpmm_kvm_vcpu_options options = { .kick = kick };
-	const struct gpmm_range range = { 0, PAGES * PAGE };
-	struct gpmm_dirty_source *source;
 
 	kvm_fake_init(&fake);
 	if (log == GPMM_KVM_LOG_RING) {
@@ -57,20 +55,33 @@ static void setup(enum gpmm_kvm_log log)
 		options.run = &run;
 	}
 	CU_ASSERT_EQUAL_FATAL(create(log), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), 0);
+}
+
+static void teardown_alone(void)
+{
+	gpmm_kvm_vcpu_destroy(vcpu);
+	gpmm_kvm_destroy(be);
+	if (fake.entries)
+		kvm_fake_remove_ring(&fake);
+}
+
+static void setup(enum gpmm_kvm_log log)
+{
+	const struct gpmm_range range = { 0, PAGES * PAGE };
+	struct gpmm_dirty_source *source;
+
+	setup_alone(log);
 	source = gpmm_kvm_dirty_source(be);
 	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, &source, 1, &dirty), 0);
 	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_client_create(dirty, &client), 0);
-	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), 0);
 }
 
 static void teardown(void)
 {
-	gpmm_kvm_vcpu_destroy(vcpu);
 	gpmm_dirty_client_destroy(client);
 	gpmm_dirty_destroy(dirty);
-	gpmm_kvm_destroy(be);
-	if (fake.entries)
-		kvm_fake_remove_ring(&fake);
+	teardown_alone();
 }
 
 static struct gpmm_area at(uint64_t page, uint64_t count, uint32_t flags)
@@ -289,6 +300,12 @@ static void test_a_vcpu_without_a_ring_is_refused(void)
 	setup(GPMM_KVM_LOG_RING);
 	CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &other), -EINVAL);
 	options.run = &run;
+	for (int n = 0; n < 2; n++) {
+		gpmm__alloc_left = n;
+		CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &other),
+				-ENOMEM);
+		CU_ASSERT_EQUAL(gpmm__alloc_left, -1);
+	}
 	CU_ASSERT_EQUAL(gpmm_kvm_vcpu_create(be, &options, &other), -EBADF);
 	fill();
 	write_page(7);
@@ -349,39 +366,196 @@ static void test_any_ioctl_of_a_harvest_may_fail(void)
 	}
 }
 
-/* The same of a transaction that splits: what was written is harvested. */
-static void test_any_ioctl_of_a_split_may_fail(void)
+/* What happens to two slots, pages 0 to 19 and 28 to 47; it is undone, too. */
+static void split(void)
 {
-	for (int i = 0; i < KINDS; i++) {
-		int ret, n;
+	unmap(5, 1);
+}
 
-		setup(kinds[i]);
-		fill();
-		for (n = 0; ; n++) {
-			write_page(3);
-			write_page(40);
-			fake.left = n;
-			begin();
-			unmap(24, 1);
-			ret = commit();
-			fake.left = -1;
-			CU_ASSERT_EQUAL(kvm_fake_find(&fake, 24 * PAGE) < 0,
-					!ret);
-			CU_ASSERT_EQUAL(kvm_fake_count(&fake), ret ? 1 : 2);
-			CU_ASSERT_EQUAL(harvest() & (bit(3) | bit(40)),
-					bit(3) | bit(40));
-			/* Where the log could not be had the split goes on. */
-			if (!ret && n > 4)
-				break;
-			if (ret)
-				continue;
-			begin();
-			map(24, 1);
-			CU_ASSERT_EQUAL(commit(), 0);
+static void shrink(void)
+{
+	unmap(0, 1);
+	unmap(47, 1);
+}
+
+static void merge(void)
+{
+	map(20, 8);
+}
+
+static void move(void)
+{
+	struct gpmm_area area = at(28, 20, LOGGED);
+
+	unmap(28, 20);
+	area.start = 24 * PAGE;
+	CU_ASSERT_EQUAL_FATAL(be->ops->map(be, &area), 0);
+}
+
+static void end_log(void)
+{
+	const struct gpmm_area area = at(28, 20, LOGGED);
+
+	CU_ASSERT_EQUAL_FATAL(be->ops->protect(be, &area, GPMM_RW), 0);
+}
+
+static void (*const changes[])(void) = {
+	split, shrink, merge, move, end_log,
+};
+#define CHANGES (sizeof(changes) / sizeof(*changes))
+
+static bool same_slots(const struct kvm_fake *before)
+{
+	return !memcmp(before->slots, fake.slots, sizeof(fake.slots));
+}
+
+static void fill_two_slots(void)
+{
+	begin();
+	map(0, 20);
+	map(28, 20);
+	CU_ASSERT_EQUAL_FATAL(commit(), 0);
+}
+
+/* The Nth ioctl fails. Return: whether there were so many. */
+static bool fails_at(void (*change)(void), int n)
+{
+	static struct kvm_fake before;
+	bool ended = change == end_log;
+	int ret;
+
+	write_page(3);
+	write_page(40);
+	before = fake;
+	fake.left = n;
+	begin();
+	change();
+	ret = commit();
+	fake.left = -1;
+	CU_ASSERT(!ret || ret == -ENOMEM);
+	CU_ASSERT(!ret || same_slots(&before));
+	/* What was written stays, and what is written now is seen. */
+	write_page(4);
+	write_page(44);
+	CU_ASSERT_EQUAL(harvest() & (bit(3) | bit(4) | bit(40)),
+			bit(3) | bit(4) | bit(40));
+	write_page(44);
+	if (ret || (change != move && !ended))
+		CU_ASSERT_EQUAL(harvest(), bit(44));
+	return fake.changes - before.changes > (unsigned long)n + 1 || ret;
+}
+
+/* Where a log could not be had the change goes on all the same. */
+static void test_any_ioctl_of_a_change_may_fail(void)
+{
+	for (size_t i = 0; i < KINDS * CHANGES; i++) {
+		bool more = true;
+
+		for (int n = 0; more; n++) {
+			setup(kinds[i % KINDS]);
+			fill_two_slots();
 			harvest();
+			more = fails_at(changes[i / KINDS], n);
+			teardown();
 		}
-		teardown();
 	}
+}
+
+/* ---------------------------------------------------- order of things --- */
+
+/* Who takes what was given, at once, and what it has then. */
+static uint64_t given;
+
+static void give(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	(void)arg;
+	note(&given, start, size);
+}
+
+static void give_bits(void *arg, gpmm_gpa_t start, const uint64_t *bits,
+		      uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++)
+		if (bits[i / 64] >> i % 64 & 1)
+			give(arg, start + i * PAGE, PAGE);
+}
+
+static const struct gpmm_dirty_sink sink = { give, give_bits, NULL };
+
+static void setup_sink(enum gpmm_kvm_log log)
+{
+	struct gpmm_dirty_source *source;
+
+	setup_alone(log);
+	source = gpmm_kvm_dirty_source(be);
+	CU_ASSERT_EQUAL_FATAL(source->ops->attach(source, &sink), 0);
+	fill_two_slots();
+	given = 0;
+}
+
+/* A harvest on its way takes the pages and reads them. */
+static void take_given(void)
+{
+	given = 0;
+}
+
+/* Guests run on, and write until the slot is gone. */
+static void test_what_guests_write_until_a_log_ends_is_given(void)
+{
+	for (size_t i = 0; i < KINDS * CHANGES; i++) {
+		void (*change)(void) = changes[i / KINDS];
+
+		/* A ring's vCPU is behind the gate, which closes for a hole. */
+		if (kinds[i % KINDS] == GPMM_KVM_LOG_RING && change != end_log)
+			continue;
+		setup_sink(kinds[i % KINDS]);
+		if (kinds[i % KINDS] != GPMM_KVM_LOG_RING) {
+			gpmm_kvm_vcpu_destroy(vcpu);
+			vcpu = NULL;
+		}
+		fake.on_change = take_given;
+		begin();
+		change();
+		CU_ASSERT_EQUAL(commit(), 0);
+		if (change != end_log && change != move)
+			CU_ASSERT_EQUAL(given & bit(3), bit(3));
+		if (change != split)
+			CU_ASSERT_EQUAL(given & bit(40), bit(40));
+		teardown_alone();
+	}
+}
+
+/* Until then a write to the page would not be logged again. */
+static void reset_comes_first(void)
+{
+	CU_ASSERT_EQUAL(given, 0);
+}
+
+static void test_a_ring_gives_pages_after_their_reset(void)
+{
+	setup_sink(GPMM_KVM_LOG_RING);
+	write_page(3);
+	write_page(40);
+	fake.on_change = reset_comes_first;
+	fake.left = 0;
+	CU_ASSERT_EQUAL(gpmm_kvm_drain_rings(be), -ENOMEM);
+	CU_ASSERT_EQUAL(given, 0);
+	write_page(4);
+	CU_ASSERT_EQUAL(gpmm_kvm_drain_rings(be), 0);
+	CU_ASSERT_EQUAL(given, bit(3) | bit(4) | bit(40));
+	teardown_alone();
+}
+
+static void test_a_reset_that_is_interrupted_goes_on(void)
+{
+	setup_sink(GPMM_KVM_LOG_RING);
+	write_page(3);
+	fake.left = 0;
+	fake.error = -EINTR;
+	CU_ASSERT_EQUAL(gpmm_kvm_drain_rings(be), 0);
+	CU_ASSERT_EQUAL(fake.left, -1);
+	CU_ASSERT_EQUAL(given, bit(3));
+	teardown_alone();
 }
 
 /*
@@ -465,7 +639,10 @@ SUITE("kvm log",
 	TEST(test_a_vcpu_without_a_ring_is_refused),
 	TEST(test_a_backend_serves_one_tracker),
 	TEST(test_any_ioctl_of_a_harvest_may_fail),
-	TEST(test_any_ioctl_of_a_split_may_fail),
+	TEST(test_any_ioctl_of_a_change_may_fail),
+	TEST(test_what_guests_write_until_a_log_ends_is_given),
+	TEST(test_a_ring_gives_pages_after_their_reset),
+	TEST(test_a_reset_that_is_interrupted_goes_on),
 	TEST(test_a_full_ring_survives_a_reset_that_fails),
 	TEST(test_a_ring_that_goes_is_harvested_first),
 	TEST(test_any_allocation_of_a_harvest_may_fail))

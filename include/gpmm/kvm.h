@@ -382,9 +382,9 @@ void gpmm_kvm_leave(struct gpmm_kvm_vcpu *vcpu);
  *
  * Its areas have GPMM_LOG_DIRTY; a tracker's first client is best created
  * after that was set. What was logged of a slot that is deleted, split, merged
- * or moved stays with its guest addresses: it is harvested first, behind the
- * gate. Where no vCPU runs behind the gate all of such a slot counts as
- * written, as a write could come between.
+ * or moved stays with its guest addresses: it is harvested first, where the
+ * gate is closed. Where it is not, as no hole is made or no vCPU runs behind
+ * it, a write could come between: all of such a slot counts as written.
  *
  * Context: any.
  * Owns: the backend's, and gone with it; one tracker at a time.

@@ -9,15 +9,15 @@
 
 /* ----------------------------------------------------------------- life --- */
 
-static int enable_manual(struct dirty_log *log, struct kvm_sys *sys)
+static int init_manual(struct dirty_log *log, struct kvm_sys *sys)
 {
 	const uint32_t cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
 	int has = gpmm__kvm_extension(sys, cap);
 
 	if (has <= 0)
 		return has ? has : -EOPNOTSUPP;
-	log->initially_set = has & KVM_DIRTY_LOG_INITIALLY_SET;
-	return gpmm__kvm_enable_cap(sys, cap, has);
+	log->manual = has;
+	return 0;
 }
 
 int gpmm__dirty_log_init(struct dirty_log *log, struct slots *slots,
@@ -30,12 +30,21 @@ int gpmm__dirty_log_init(struct dirty_log *log, struct slots *slots,
 	case GPMM_KVM_LOG_BITMAP:
 		return 0;
 	case GPMM_KVM_LOG_MANUAL:
-		return enable_manual(log, slots->sys);
+		return init_manual(log, slots->sys);
 	case GPMM_KVM_LOG_RING:
 		return gpmm__rings_init(&log->rings, slots,
 					options->ring_size);
 	}
 	return -EINVAL;
+}
+
+int gpmm__dirty_log_enable(struct dirty_log *log, struct kvm_sys *sys)
+{
+	if (log->manual)
+		return gpmm__kvm_enable_cap(sys,
+					    KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+					    log->manual);
+	return gpmm__rings_enable(&log->rings, sys);
 }
 
 void gpmm__dirty_log_fini(struct dirty_log *log)
@@ -160,7 +169,12 @@ static bool ends_log(const struct slot_change *change)
 	       (!is_logged(&change->to) || change->from.gpa != change->to.gpa);
 }
 
-/* Its log is full of ones that say nothing. */
+static bool starts_full(const struct dirty_log *log)
+{
+	return log->manual & KVM_DIRTY_LOG_INITIALLY_SET;
+}
+
+/* Its log may be full of ones that say nothing. */
 static bool starts_log(const struct slot_change *change)
 {
 	return !change->from.size && is_logged(&change->to);
@@ -183,16 +197,22 @@ int gpmm__dirty_log_room(struct dirty_log *log, const struct slots *slots)
 }
 
 /* What cannot be known counts as written. */
-static void end_log(struct dirty_log *log, struct slots *slots,
-		    const struct slot_change *change, bool held)
+static void give_all(const struct dirty_log *log,
+		     const struct kvm_region *region)
 {
-	if (held && !gpmm__kvm_get_dirty_log(slots->sys, slots->address_space |
-					     change->id, log->bitmap))
+	log->sink.mark(log->sink.arg, region->gpa, region->size);
+}
+
+static void end_log(struct dirty_log *log, struct slots *slots,
+		    const struct slot_change *change)
+{
+	if (log->kind != GPMM_KVM_LOG_RING &&
+	    !gpmm__kvm_get_dirty_log(slots->sys, slots->address_space |
+				     change->id, log->bitmap))
 		give_words(log, &change->from, 0,
 			   page_count(log, &change->from));
 	else
-		log->sink.mark(log->sink.arg, change->from.gpa,
-			       change->from.size);
+		give_all(log, &change->from);
 }
 
 void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,
@@ -205,9 +225,9 @@ void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,
 	if (log->kind == GPMM_KVM_LOG_RING &&
 	    !gpmm__rings_drain(&log->rings, slots, &log->sink) && held)
 		return;
-	for (size_t i = 0; i < slots->changes.count; i++)
+	for (size_t i = 0; held && i < slots->changes.count; i++)
 		if (ends_log(&at[i]))
-			end_log(log, slots, &at[i], held);
+			end_log(log, slots, &at[i]);
 }
 
 /* The pages of a slot made anew were harvested; its log starts full. */
@@ -222,15 +242,23 @@ static void start_log(struct dirty_log *log, struct slots *slots,
 				  log->bitmap);
 }
 
+/*
+ * What guests wrote until a log ended is given now, not before: a harvest on
+ * its way would take it, and the guests write on.
+ */
 void gpmm__dirty_log_after(struct dirty_log *log, struct slots *slots,
-			   bool held)
+			   bool held, bool made)
 {
 	const struct slot_change *at = slots->changes.at;
 
-	gpmm__rings_rename(&log->rings, slots);
-	if (!log->sink.mark || !log->initially_set || !held)
+	if (made)
+		gpmm__rings_rename(&log->rings, slots);
+	if (!log->sink.mark)
 		return;
-	for (size_t i = 0; i < slots->changes.count; i++)
-		if (starts_log(&at[i]))
+	for (size_t i = 0; i < slots->changes.count; i++) {
+		if (!held && ends_log(&at[i]))
+			give_all(log, &at[i].from);
+		if (held && made && starts_full(log) && starts_log(&at[i]))
 			start_log(log, slots, &at[i]);
+	}
 }

@@ -14,7 +14,7 @@
 
 struct dirty_log {
 	enum gpmm_kvm_log kind;
-	bool initially_set;	/* a log starts with all pages set */
+	int manual;		/* KVM_DIRTY_LOG_INITIALLY_SET and so on */
 	struct gpmm_dirty_source source;
 	struct gpmm_dirty_sink sink;	/* .mark NULL: no tracker */
 	unsigned int page_shift;
@@ -23,9 +23,11 @@ struct dirty_log {
 	struct dirty_rings rings;
 };
 
-/* Turn the log on. Return: 0; -EOPNOTSUPP; -ENOMEM; the kernel's. */
+/* Return: 0; -EOPNOTSUPP; -EINVAL; -ENOMEM; the kernel's. */
 int gpmm__dirty_log_init(struct dirty_log *log, struct slots *slots,
 			 const struct gpmm_kvm_options *options);
+/* Turn it on, for good. Return: 0 or -errno. */
+int gpmm__dirty_log_enable(struct dirty_log *log, struct kvm_sys *sys);
 void gpmm__dirty_log_fini(struct dirty_log *log);
 
 /* All that was written in [first, last], and perhaps more. */
@@ -36,12 +38,12 @@ int gpmm__dirty_log_collect(struct dirty_log *log, struct slots *slots,
  * Around the ioctls of a plan:
  * _room: before any. Return: 0 or -ENOMEM.
  * _before: harvest the logs that it ends. @held: no vCPU runs meanwhile.
- * _after: it succeeded. @held: none has run since.
+ * _after: it was @made, or failed. @held: none has run since.
  */
 int gpmm__dirty_log_room(struct dirty_log *log, const struct slots *slots);
 void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,
 			    bool held);
 void gpmm__dirty_log_after(struct dirty_log *log, struct slots *slots,
-			   bool held);
+			   bool held, bool made);
 
 #endif

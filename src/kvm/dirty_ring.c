@@ -11,20 +11,19 @@
 /* ----------------------------------------------------------------- life --- */
 
 /* Newer kernels spell out the order of memory accesses; x86 has it anyway. */
-static int enable(struct kvm_sys *sys, uint32_t size)
+static int find_cap(struct dirty_rings *rings, struct kvm_sys *sys)
 {
-	uint32_t cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
-	int most = gpmm__kvm_extension(sys, cap);
+	int most;
 
+	rings->cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
+	most = gpmm__kvm_extension(sys, rings->cap);
 	if (!most) {
-		cap = KVM_CAP_DIRTY_LOG_RING;
-		most = gpmm__kvm_extension(sys, cap);
+		rings->cap = KVM_CAP_DIRTY_LOG_RING;
+		most = gpmm__kvm_extension(sys, rings->cap);
 	}
 	if (most <= 0)
 		return most ? most : -EOPNOTSUPP;
-	if (size > (uint32_t)most)
-		return -EINVAL;
-	return gpmm__kvm_enable_cap(sys, cap, size);
+	return rings->size > (uint32_t)most ? -EINVAL : 0;
 }
 
 int gpmm__rings_init(struct dirty_rings *rings, struct slots *slots,
@@ -33,20 +32,44 @@ int gpmm__rings_init(struct dirty_rings *rings, struct slots *slots,
 	int ret;
 
 	rings->size = size ? size : DEFAULT_SIZE;
+	ret = find_cap(rings, slots->sys);
+	if (ret)
+		return ret;
 	rings->count = rings->size / sizeof(struct kvm_dirty_gfn);
 	rings->page = sysconf(_SC_PAGESIZE);
 	rings->by_id = gpmm__zalloc(slots->ids.count * sizeof(*rings->by_id));
-	if (!rings->by_id)
-		return -ENOMEM;
-	ret = enable(slots->sys, rings->size);
-	if (ret)
-		gpmm__rings_fini(rings);
-	return ret;
+	return rings->by_id ? 0 : -ENOMEM;
+}
+
+int gpmm__rings_enable(struct dirty_rings *rings, struct kvm_sys *sys)
+{
+	return rings->size ? gpmm__kvm_enable_cap(sys, rings->cap,
+						  rings->size) : 0;
 }
 
 void gpmm__rings_fini(struct dirty_rings *rings)
 {
 	gpmm__free(rings->by_id);
+	gpmm__free(rings->taken);
+}
+
+/* Have room for all entries of all rings, and of one more. */
+static int taken_room(struct dirty_rings *rings)
+{
+	size_t room = rings->nr_taken + rings->count;
+	const struct dirty_ring *ring;
+	uint64_t *grown;
+
+	for (ring = rings->first; ring; ring = ring->more)
+		room += rings->count;
+	if (room <= rings->room)
+		return 0;
+	grown = gpmm__realloc(rings->taken, room * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	rings->taken = grown;
+	rings->room = room;
+	return 0;
 }
 
 int gpmm__rings_add(struct dirty_rings *rings, struct dirty_ring *ring,
@@ -56,7 +79,9 @@ int gpmm__rings_add(struct dirty_rings *rings, struct dirty_ring *ring,
 
 	if (!rings->size)
 		return 0;
-	ret = gpmm__kvm_map_ring(vcpu_fd, rings->size, &ring->entries);
+	ret = taken_room(rings);
+	if (!ret)
+		ret = gpmm__kvm_map_ring(vcpu_fd, rings->size, &ring->entries);
 	if (ret)
 		return ret;
 	ring->next = 0;
@@ -90,26 +115,23 @@ void gpmm__rings_rename(struct dirty_rings *rings, const struct slots *slots)
 /* -------------------------------------------------------------- harvest --- */
 
 /* Entries of slots that are not ours, or gone, are nobody's. */
-static void give(const struct dirty_rings *rings, const struct slots *slots,
-		 const struct kvm_dirty_gfn *entry,
-		 const struct gpmm_dirty_sink *sink)
+static void take(struct dirty_rings *rings, const struct slots *slots,
+		 const struct kvm_dirty_gfn *entry)
 {
 	uint32_t index = (entry->slot & 0xffff) - slots->ids.first;
 	const struct kvm_region *region;
 
-	if (!sink->mark || index >= slots->ids.count ||
+	if (index >= slots->ids.count ||
 	    (entry->slot & ~UINT32_C(0xffff)) != slots->address_space)
 		return;
 	region = &rings->by_id[index];
 	if (entry->offset < region->size / rings->page)
-		sink->mark(sink->arg,
-			   region->gpa + entry->offset * rings->page,
-			   rings->page);
+		rings->taken[rings->nr_taken++] =
+			region->gpa + entry->offset * rings->page;
 }
 
-static uint32_t drain(const struct dirty_rings *rings, struct dirty_ring *ring,
-		      const struct slots *slots,
-		      const struct gpmm_dirty_sink *sink)
+static uint32_t drain(struct dirty_rings *rings, struct dirty_ring *ring,
+		      const struct slots *slots)
 {
 	uint32_t done = 0;
 
@@ -120,17 +142,21 @@ static uint32_t drain(const struct dirty_rings *rings, struct dirty_ring *ring,
 		if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) &
 		      KVM_DIRTY_GFN_F_DIRTY))
 			break;
-		give(rings, slots, entry, sink);
+		take(rings, slots, entry);
 		__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET,
 				 __ATOMIC_RELEASE);
 	}
 	return done;
 }
 
-/*
- * Until KVM has reset them, writes to the pages that were taken are not logged
- * again: whoever takes the pages next must see to it that it does.
- */
+static void give_taken(struct dirty_rings *rings,
+		       const struct gpmm_dirty_sink *sink)
+{
+	for (size_t i = 0; sink->mark && i < rings->nr_taken; i++)
+		sink->mark(sink->arg, rings->taken[i], rings->page);
+	rings->nr_taken = 0;
+}
+
 int gpmm__rings_drain(struct dirty_rings *rings, struct slots *slots,
 		      const struct gpmm_dirty_sink *sink)
 {
@@ -138,7 +164,7 @@ int gpmm__rings_drain(struct dirty_rings *rings, struct slots *slots,
 	int ret;
 
 	for (ring = rings->first; ring; ring = ring->more)
-		if (drain(rings, ring, slots, sink))
+		if (drain(rings, ring, slots))
 			rings->unreset = true;
 	if (!rings->unreset)
 		return 0;
@@ -146,5 +172,6 @@ int gpmm__rings_drain(struct dirty_rings *rings, struct slots *slots,
 	if (ret < 0)
 		return ret;
 	rings->unreset = false;
+	give_taken(rings, sink);
 	return 0;
 }

@@ -16,18 +16,30 @@ struct dirty_ring {
 	struct dirty_ring *more;
 };
 
+/*
+ * Until KVM has reset an entry, writes to its page are not logged again. So
+ * what was taken is kept until then, and given to the sink only after: who
+ * reads the page then misses nothing.
+ */
 struct dirty_rings {
 	uint32_t size;		/* bytes; 0: there are none */
+	uint32_t cap;		/* KVM_CAP_DIRTY_LOG_RING, or its successor */
 	uint32_t count;		/* entries of each, a power of two */
 	uint32_t page;		/* bytes */
-	bool unreset;		/* entries were taken, and KVM not told */
 	struct dirty_ring *first;
+	bool unreset;		/* entries were taken, and KVM not told */
+	/* Guest addresses of those entries; there is room for all rings. */
+	uint64_t *taken;
+	size_t nr_taken;
+	size_t room;
 	struct kvm_region *by_id;	/* what a slot's number stands for */
 };
 
 /* @size: 0 for the default. Return: 0, -EOPNOTSUPP, -ENOMEM, the kernel's. */
 int gpmm__rings_init(struct dirty_rings *rings, struct slots *slots,
 		     uint32_t size);
+/* Turn them on, if there are to be any. Return: 0 or -errno. */
+int gpmm__rings_enable(struct dirty_rings *rings, struct kvm_sys *sys);
 void gpmm__rings_fini(struct dirty_rings *rings);
 
 /* Nothing happens where there are none. Return: 0 or -errno. */

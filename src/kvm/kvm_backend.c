@@ -211,8 +211,7 @@ static int apply(struct kvm_backend *kvm)
 		held = gpmm__gate_close(&kvm->gate);
 	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = apply_plan(kvm);
-	if (!ret)
-		gpmm__dirty_log_after(&kvm->log, &kvm->slots, held);
+	gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
 	return ret;
 }
 
@@ -285,6 +284,17 @@ static int slot_budget(struct kvm_sys *sys,
 	return options->reserve < *count ? 0 : -EINVAL;
 }
 
+/* Neither can be taken back: once nothing else can fail any more. */
+static int switch_on(struct kvm_backend *kvm,
+		     const struct gpmm_kvm_options *options)
+{
+	int ret = 0;
+
+	if (options->no_zap_all)
+		ret = gpmm__kvm_no_zap_all(&kvm->sys, kvm->features);
+	return ret ? ret : gpmm__dirty_log_enable(&kvm->log, &kvm->sys);
+}
+
 static int init_slots(struct kvm_backend *kvm,
 		      const struct gpmm_kvm_options *options, uint32_t count)
 {
@@ -296,8 +306,12 @@ static int init_slots(struct kvm_backend *kvm,
 	kvm->slots.address_space = (uint32_t)options->address_space << 16;
 	kvm->slots.reserve = options->reserve;
 	ret = gpmm__dirty_log_init(&kvm->log, &kvm->slots, options);
-	if (ret)
+	if (!ret)
+		ret = switch_on(kvm, options);
+	if (ret) {
+		gpmm__dirty_log_fini(&kvm->log);
 		gpmm__slots_fini(&kvm->slots);
+	}
 	kvm->log.source.ops = &gpmm__kvm_source_ops;
 	return ret;
 }
@@ -331,8 +345,6 @@ static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 	ret = gpmm__kvm_features(&kvm->sys, &kvm->features);
 	if (!ret)
 		ret = gpmm__kvm_sys_probe(&kvm->sys);
-	if (!ret && options->no_zap_all)
-		ret = gpmm__kvm_no_zap_all(&kvm->sys, kvm->features);
 	if (!ret)
 		ret = slot_budget(&kvm->sys, options, &count);
 	if (!ret)

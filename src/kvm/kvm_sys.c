@@ -233,9 +233,15 @@ void gpmm__kvm_unmap_ring(struct kvm_dirty_gfn *ring, size_t bytes)
 	munmap(ring, bytes);
 }
 
+/* Newer kernels stop for a signal, with part of it done. */
 int gpmm__kvm_reset_rings(struct kvm_sys *sys)
 {
-	return vm_ioctl(sys, KVM_RESET_DIRTY_RINGS, 0);
+	int ret;
+
+	do
+		ret = vm_ioctl(sys, KVM_RESET_DIRTY_RINGS, 0);
+	while (ret == -EINTR);
+	return ret;
 }
 
 int gpmm__kvm_run(struct kvm_sys *sys, int vcpu_fd)

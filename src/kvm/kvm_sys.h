@@ -163,7 +163,7 @@ uint32_t gpmm__kvm_coalesced_max(void);
 /* A vCPU's dirty ring, mapped. Return: 0 or -errno. */
 int gpmm__kvm_map_ring(int vcpu_fd, size_t bytes, struct kvm_dirty_gfn **ring);
 void gpmm__kvm_unmap_ring(struct kvm_dirty_gfn *ring, size_t bytes);
-/* Return: how many entries were reset, or -errno. */
+/* Return: 0 or more, or -errno with nothing done. */
 int gpmm__kvm_reset_rings(struct kvm_sys *sys);
 
 /* KVM_RUN on a vCPU's descriptor; not counted. */

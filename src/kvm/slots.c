@@ -84,7 +84,6 @@ int gpmm__slots_apply(struct slots *slots)
 		return 0;
 	gpmm__slots_unplan(slots);
 	whole = undo(slots, done);
-	changes->count = 0;
 	return whole ? ret : -EIO;
 }
 

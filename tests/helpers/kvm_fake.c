@@ -49,6 +49,8 @@ int kvm_fake_find(const struct kvm_fake *fake, uint64_t gpa)
 static bool fails(struct kvm_fake *fake)
 {
 	fake->changes++;
+	if (fake->on_change)
+		fake->on_change();
 	if (fake->left < 0)
 		return false;
 	if (fake->left-- > 0)

@@ -32,6 +32,7 @@ struct kvm_fake {
 	bool has_region2;		/* and so is the ioctl */
 	/* Calls that change something: how many; how many more succeed. */
 	unsigned long changes;
+	void (*on_change)(void);	/* what else goes on, before each */
 	long left;			/* negative: all of them */
 	bool stay;			/* all later ones fail, not just one */
 	int error;			/* the error, -errno */
