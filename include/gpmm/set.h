@@ -71,7 +71,7 @@ struct gpmm_set_options {
  * @options: NULL for the defaults
  * @set: receives it
  *
- * Context: not-reader.
+ * Context: not-reader; not in the forked child of a process with sets.
  * Owns: the caller owns *@set; the set borrows the backend.
  * Return: 0; -EINVAL; -ENOMEM; -EAGAIN where no reclaim thread could start.
  */
