@@ -205,7 +205,7 @@ static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
 #define COUNT_WIDE(key, len, query)	count_wide_avx512(key, len, query)
 #include "core/find_body.h"
 
-static enum find_width widest_path(void)
+enum find_width gpmm__find_widest(void)
 {
 	__builtin_cpu_init();
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
@@ -218,7 +218,7 @@ static enum find_width widest_path(void)
 
 #else
 
-static enum find_width widest_path(void)
+enum find_width gpmm__find_widest(void)
 {
 	return FIND_PORTABLE;
 }
@@ -236,11 +236,6 @@ const struct find_path gpmm__find_paths[] = {
 
 const struct find_path *gpmm__find_path = &gpmm__find_paths[FIND_PORTABLE];
 
-enum find_width gpmm__find_widest(void)
-{
-	return widest_path();
-}
-
 static enum find_width path_named(const char *name, enum find_width otherwise)
 {
 	static const char *const names[] = { "portable", "sse2", "avx2" };
@@ -254,7 +249,7 @@ static enum find_width path_named(const char *name, enum find_width otherwise)
 __attribute__((constructor)) static void choose_path(void)
 {
 	const char *name = secure_getenv("GPMM_SIMD");
-	enum find_width widest = widest_path();
+	enum find_width widest = gpmm__find_widest();
 	enum find_width path = name ? path_named(name, widest) : widest;
 
 	gpmm__find_path = &gpmm__find_paths[path < widest ? path : widest];

@@ -115,7 +115,6 @@ void gpmm__set_leave_to_worker(struct gpmm_set *set)
 		gpmm__worker_add(&set->limbo.work);
 }
 
-/* A release callback that changed the set could not wait for what it left. */
 int gpmm__set_reclaim(struct gpmm_set *set)
 {
 	struct batch batch;
@@ -131,6 +130,7 @@ int gpmm__set_reclaim(struct gpmm_set *set)
 	released = batch.hosts.len;
 	vec_free(&batch.hosts);
 	lock_release(&set->limbo.reclaiming);
+	/* A release callback may have left more, and could not wait for it. */
 	if (released)
 		gpmm__set_leave_to_worker(set);
 	return 0;
