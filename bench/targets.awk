@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Print each target beside its figure: targets.awk bench.tsv
-# A figure is a ratio of two medians of one run, or a count of bytes. A line
-# that starts with info has no target; it is there to be seen.
+# A figure is a ratio of two medians of one run, a count of bytes or what its
+# line says. A line that starts with info has no target; it is there to be seen.
 BEGIN {
 	FS = "\t"
 	split("8 64 512 4096 32764 1000000", sizes, " ")
@@ -41,6 +41,8 @@ $1 == "kvm-commit" {
 	change_ns[part[1], $3, $5] = $6
 	change_ioctls[part[1], $3, $5] = part[2] + 0
 }
+
+$1 == "kvm-gate" { gate_ns = $6 }
 
 $1 == "kvm-stall" || $1 == "kvm-harvest" { kvm_rows[++kvm_row_count] = $0 }
 
@@ -311,6 +313,10 @@ function kvm(		i, name, n, row, what) {
 			change_ns[name, "gpmm", n],
 			change_ns[name, "raw-ioctl", n], 1.05, "")
 	}
+	# A few ns to enter, and as many to leave.
+	if (gate_ns)
+		verdict("kvm, enter and leave an open gate: ns", gate_ns, 20,
+			0, "")
 	for (i = 1; i <= kvm_row_count; i++) {
 		split(kvm_rows[i], row, "\t")
 		what = row[1] ", " row[2]
