@@ -403,7 +403,11 @@ static void test_what_the_host_lacks_is_refused(void)
 	CU_ASSERT_EQUAL_FATAL(gpmm__kvm_create_on(&sys, NULL, &be), 0);
 	CU_ASSERT_EQUAL(try_event((struct gpmm_kvm_event){
 			&owners[0], PAGE, 8, 0, false, 0 }), -EOPNOTSUPP);
-	/* The ring is to be told first. */
+	/* The ring is to be told first, which is a question, too. */
+	fake.questions_fail = true;
+	fake.left = 0;
+	CU_ASSERT_EQUAL(gpmm_kvm_set_coalesced_ring(be,
+			(struct kvm_run *)fake.run), -ENOMEM);
 	CU_ASSERT_EQUAL(try_zone(&owners[0], PAGE, 8), -EINVAL);
 	gpmm_kvm_destroy(be);
 }
