@@ -3,6 +3,10 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -262,6 +266,150 @@ static void a_pipe_gives_what_it_has(void)
 	world_end(&world);
 }
 
+/* As a pipe has more room than one system call has pieces. */
+static void make_areas(struct world *world)
+{
+	world_make(world, 0);
+	for (uint64_t i = 0; i < AREAS; i++)
+		world_ram(world, BASE + i * PAGE, PAGE, GPMM_RW);
+}
+
+static void what_a_pipe_has_is_not_waited_beyond(void)
+{
+	static char bytes[AREAS * 4096];
+	struct world world;
+	uint64_t done;
+	int fds[2];
+
+	make_areas(&world);
+	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+	CU_ASSERT_TRUE_FATAL(fcntl(fds[1], F_SETPIPE_SZ, 64 * 4096) > 0);
+	/* A hang ends the test. */
+	alarm(30);
+	for (ssize_t pages = 1; pages < AREAS; pages++) {
+		CU_ASSERT_EQUAL(write(fds[1], bytes, pages * PAGE),
+				pages * (ssize_t)PAGE);
+		CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fds[0], -1, BASE,
+					       AREAS * PAGE, &done), 0);
+		CU_ASSERT_EQUAL(done, pages * PAGE);
+	}
+	alarm(0);
+	close(fds[0]);
+	close(fds[1]);
+	world_end(&world);
+}
+
+static void a_file_that_is_not_ready_says_so(void)
+{
+	struct world world;
+	uint64_t done;
+	int fds[2];
+
+	make_areas(&world);
+	CU_ASSERT_EQUAL_FATAL(pipe2(fds, O_NONBLOCK), 0);
+	CU_ASSERT_TRUE_FATAL(fcntl(fds[1], F_SETPIPE_SZ, 16 * 4096) > 0);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fds[0], -1, BASE, PAGE,
+				       &done), -EAGAIN);
+	CU_ASSERT_EQUAL(done, 0);
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fds[1], -1, BASE,
+				      AREAS * PAGE, &done), 0);
+	CU_ASSERT_EQUAL(done, 16 * PAGE);
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fds[1], -1, BASE, PAGE,
+				      &done), -EAGAIN);
+	CU_ASSERT_EQUAL(done, 0);
+	close(fds[0]);
+	close(fds[1]);
+	world_end(&world);
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+struct waiting {
+	struct world *world;
+	int fd;
+	int over;	/* atomic */
+	int ret;
+	uint64_t done;
+};
+
+static void *wait_for_bytes(void *arg)
+{
+	struct waiting *waiting = arg;
+
+	gpmm_thread_register();
+	waiting->ret = gpmm_read_from(&waiting->world->guest, waiting->fd, -1,
+				      BASE, PAGE, &waiting->done);
+	gpmm_thread_unregister();
+	__atomic_store_n(&waiting->over, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void a_signal_ends_the_wait(void)
+{
+	struct sigaction action = { .sa_handler = interrupt }, old;
+	struct world world;
+	struct waiting waiting = { .world = &world, .done = 1 };
+	pthread_t thread;
+	int fds[2];
+
+	make_areas(&world);
+	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+	waiting.fd = fds[0];
+	sigaction(SIGUSR1, &action, &old);
+	pthread_create(&thread, NULL, wait_for_bytes, &waiting);
+	while (!__atomic_load_n(&waiting.over, __ATOMIC_SEQ_CST)) {
+		pthread_kill(thread, SIGUSR1);
+		sched_yield();
+	}
+	pthread_join(thread, NULL);
+	sigaction(SIGUSR1, &old, NULL);
+	CU_ASSERT_EQUAL(waiting.ret, -EINTR);
+	CU_ASSERT_EQUAL(waiting.done, 0);
+	close(fds[0]);
+	close(fds[1]);
+	world_end(&world);
+}
+
+static void files_may_be_direct(void)
+{
+	int fd = open(".", O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+	uint64_t done, value;
+	struct world world;
+	int ret;
+
+	if (fd < 0) {
+		printf("(no O_DIRECT here) ");
+		return;
+	}
+	make_areas(&world);
+	for (uint64_t i = 0; i < AREAS; i++)
+		gpmm_store(&world.guest, BASE + i * PAGE, GPMM_LE64,
+			   GPMM_RELAXED, i + 1);
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fd, 0, BASE, AREAS * PAGE,
+				      &done), 0);
+	CU_ASSERT_EQUAL(done, AREAS * PAGE);
+	gpmm_fill(&world.guest, BASE, 0, AREAS * PAGE, NULL);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, 0, BASE, AREAS * PAGE,
+				       &done), 0);
+	CU_ASSERT_EQUAL(done, AREAS * PAGE);
+	for (uint64_t i = 0; i < AREAS; i++) {
+		gpmm_load(&world.guest, BASE + i * PAGE, GPMM_LE64,
+			  GPMM_RELAXED, &value);
+		CU_ASSERT_EQUAL(value, i + 1);
+	}
+	/* At the end of the file; and not as most files want it. */
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, AREAS * 4096, BASE,
+				       PAGE, &done), 0);
+	CU_ASSERT_EQUAL(done, 0);
+	ret = gpmm_read_from(&world.guest, fd, 1, BASE + 1, 511, &done);
+	CU_ASSERT_TRUE(ret == -EINVAL ? !done : !ret && done == 511);
+	close(fd);
+	world_end(&world);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
@@ -273,6 +421,10 @@ int main(void)
 		TEST(a_list_that_leaves_memory_pins_nothing),
 		TEST(files_are_read_and_written_across_areas),
 		TEST(a_pipe_gives_what_it_has),
+		TEST(what_a_pipe_has_is_not_waited_beyond),
+		TEST(a_file_that_is_not_ready_says_so),
+		TEST(a_signal_ends_the_wait),
+		TEST(files_may_be_direct),
 		CU_TEST_INFO_NULL,
 	};
 

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/uio.h>
 
 #include "guest/section.h"
@@ -97,6 +98,25 @@ static int stream_batch(const struct gpmm_guest *guest, int fd, off_t offset,
 	return moved < 0 ? (int)moved : whole;
 }
 
+/*
+ * Another call must not wait where one of all the pieces would have returned
+ * with what there was.
+ */
+static bool would_go_on(int fd, uint32_t access)
+{
+	struct pollfd file = {
+		.fd = fd,
+		.events = access == GPMM_WRITE ? POLLIN : POLLOUT,
+	};
+
+	return poll(&file, 1, 0) > 0;
+}
+
+static bool is_pause(int ret)
+{
+	return ret == -EINTR || ret == -EAGAIN;
+}
+
 static int stream(const struct gpmm_guest *guest, int fd, off_t offset,
 		  gpmm_gpa_t gpa, uint64_t size, uint32_t access,
 		  uint64_t *done)
@@ -111,7 +131,11 @@ static int stream(const struct gpmm_guest *guest, int fd, off_t offset,
 				   offset < 0 ? -1 : offset + (off_t)at,
 				   gpa + at, size - at, access, &got);
 		at += ret < 0 ? 0 : got;
+		if (ret > 0 && at < size && !would_go_on(fd, access))
+			ret = 0;
 	}
+	if (at && is_pause(ret))
+		ret = 0;
 	if (done)
 		*done = at;
 	return ret < 0 ? ret : 0;
