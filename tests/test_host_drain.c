@@ -2,6 +2,7 @@
 /* Drains: they end in time, and say who holds what. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -174,6 +175,97 @@ static void a_reader_that_stays_is_told_of_and_not_waited_for(void)
 	a_drain_ends_when_the_last_lets_go(true);
 }
 
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int n = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void asking_again_costs_no_more_threads(void)
+{
+	struct gpmm_certificate certificate = { .capacity = 0 };
+	struct world world;
+	struct gpmm_host *host = map(&world);
+	struct worker worker = { .world = &world, .in_section = true };
+	pthread_t thread;
+	int before;
+
+	pthread_barrier_init(&worker.barrier, NULL, 2);
+	pthread_create(&thread, NULL, hold_on, &worker);
+	pthread_barrier_wait(&worker.barrier);
+	before = count_threads();
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	for (int i = 0; i < 30; i++) {
+		CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 0,
+					   &certificate), -ETIMEDOUT);
+		CU_ASSERT_TRUE(certificate.readers);
+	}
+	/* The set's own may have started meanwhile. */
+	CU_ASSERT_TRUE(count_threads() <= before + 2);
+	pthread_barrier_wait(&worker.barrier);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
+			0);
+	CU_ASSERT_TRUE(certificate.done);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&worker.barrier);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
+struct leaver {
+	struct world *world;
+	struct gpmm_holder *holder;
+	struct gpmm_pin pin;
+	int tid, failed;
+};
+
+static void *pin_and_leave(void *arg)
+{
+	struct leaver *leaver = arg;
+
+	gpmm_thread_register();
+	leaver->tid = (int)syscall(SYS_gettid);
+	leaver->failed = gpmm_holder_create("gone", &leaver->holder) ||
+			 gpmm_pin(&leaver->world->guest, leaver->holder, BASE,
+				  PAGE, GPMM_RW, &leaver->pin);
+	gpmm_thread_unregister();
+	return NULL;
+}
+
+/* A device's thread that crashed, say: who cleans up lets go for it. */
+static void a_pin_outlives_its_thread(void)
+{
+	struct gpmm_holding holding;
+	struct gpmm_certificate certificate = { &holding, 1, .done = true };
+	struct world world;
+	struct gpmm_host *host = map(&world);
+	struct leaver leaver = { .world = &world };
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, pin_and_leave, &leaver);
+	pthread_join(thread, NULL);
+	CU_ASSERT_FALSE_FATAL(leaver.failed);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 1, &certificate),
+			-ETIMEDOUT);
+	CU_ASSERT_EQUAL(certificate.pins, 1);
+	CU_ASSERT_STRING_EQUAL(holding.label, "gone");
+	CU_ASSERT_EQUAL(holding.thread, leaver.tid);
+	*(volatile char *)leaver.pin.addr = 1;
+	gpmm_unpin(&leaver.pin);
+	gpmm_holder_destroy(leaver.holder);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
+			0);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
 static void nameless_pins_count(void)
 {
 	struct gpmm_certificate certificate = { .capacity = 0 };
@@ -204,6 +296,8 @@ int main(void)
 		TEST(the_certificate_names_who_holds_what),
 		TEST(a_drain_waits_for_pins_and_no_longer),
 		TEST(a_reader_that_stays_is_told_of_and_not_waited_for),
+		TEST(asking_again_costs_no_more_threads),
+		TEST(a_pin_outlives_its_thread),
 		TEST(nameless_pins_count),
 		CU_TEST_INFO_NULL,
 	};

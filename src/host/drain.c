@@ -13,36 +13,56 @@
 #include "util/rcu.h"
 
 /*
- * A grace period waited for by a thread of its own: liburcu can only wait
- * without a bound. Shared by that thread and the drain, under the pins' lock.
+ * A thread that waits for grace periods, for all drains of a flavour: liburcu
+ * can only wait without a bound, and a reader that stays must not cost a
+ * thread each time somebody asks. Under the pins' lock.
  */
-struct grace {
+struct waiter {
 	const struct rcu_flavor_struct *flavor;
-	unsigned int refs;
-	bool over;
+	unsigned int refs;	/* the thread's and the drains' */
+	uint64_t asked, over;	/* grace periods; one may answer several */
+	struct waiter *next;
 };
 
-static void put_locked(struct grace *grace)
+static struct waiter *waiters;	/* whose threads run */
+
+static void put_locked(struct waiter *waiter)
 {
-	if (!--grace->refs)
-		gpmm__free(grace);
+	if (!--waiter->refs)
+		gpmm__free(waiter);
+}
+
+static void forget_locked(const struct waiter *waiter)
+{
+	struct waiter **link = &waiters;
+
+	while (*link != waiter)
+		link = &(*link)->next;
+	*link = waiter->next;
 }
 
 static void *wait_for_readers(void *arg)
 {
-	struct grace *grace = arg;
+	struct waiter *waiter = arg;
 
-	gpmm__rcu_wait(grace->flavor);
 	gpmm__pins_lock();
-	grace->over = true;
-	gpmm__pins_changed_locked();
-	put_locked(grace);
+	while (waiter->over < waiter->asked) {
+		uint64_t turn = waiter->asked;
+
+		gpmm__pins_unlock();
+		gpmm__rcu_wait(waiter->flavor);
+		gpmm__pins_lock();
+		waiter->over = turn;
+		gpmm__pins_changed_locked();
+	}
+	forget_locked(waiter);
+	put_locked(waiter);
 	gpmm__pins_unlock();
 	return NULL;
 }
 
 /* Detached, and deaf to the embedder's signals. */
-static int spawn(struct grace *grace)
+static int spawn(struct waiter *waiter)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
@@ -55,26 +75,47 @@ static int spawn(struct grace *grace)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&thread, &attr, wait_for_readers, grace);
+	ret = pthread_create(&thread, &attr, wait_for_readers, waiter);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return -ret;
 }
 
-static int start(const struct gpmm_set *set, struct grace **grace)
+static int create_locked(const struct rcu_flavor_struct *flavor,
+			 struct waiter **waiter)
 {
-	struct grace *new = gpmm__alloc(sizeof(*new));
+	struct waiter *new = gpmm__alloc(sizeof(*new));
 	int ret;
 
 	if (!new)
 		return -ENOMEM;
-	*new = (struct grace){ .flavor = set->flavor, .refs = 2 };
+	*new = (struct waiter){ .flavor = flavor, .refs = 1, .next = waiters };
 	ret = spawn(new);
 	if (ret) {
 		gpmm__free(new);
 		return ret;
 	}
-	*grace = new;
+	waiters = new;
+	*waiter = new;
+	return 0;
+}
+
+/* Ask for a grace period from now on; over once @over has come to @turn. */
+static int ask_locked(const struct rcu_flavor_struct *flavor,
+		      struct waiter **waiter, uint64_t *turn)
+{
+	struct waiter *found = waiters;
+	int ret = 0;
+
+	while (found && found->flavor != flavor)
+		found = found->next;
+	if (!found)
+		ret = create_locked(flavor, &found);
+	if (ret)
+		return ret;
+	found->refs++;
+	*turn = ++found->asked;
+	*waiter = found;
 	return 0;
 }
 
@@ -93,15 +134,15 @@ static struct timespec deadline_in(unsigned int ms)
 }
 
 /* One more look after the time is up, so that the certificate is of then. */
-static void wait_locked(const struct grace *grace, struct gpmm_host *host,
-			uint64_t offset, uint64_t size,
+static void wait_locked(const struct waiter *waiter, uint64_t turn,
+			struct gpmm_host *host, uint64_t offset, uint64_t size,
 			const struct timespec *deadline,
 			struct gpmm_certificate *out)
 {
 	bool time_left = true;
 
 	for (;;) {
-		out->readers = !grace->over;
+		out->readers = waiter->over < turn;
 		gpmm__pins_list_locked(host, offset, size, out);
 		out->done = !out->readers && !out->pins && !out->area_pins;
 		if (out->done || !time_left)
@@ -125,7 +166,8 @@ int gpmm_drain(const struct gpmm_set *set, struct gpmm_host *host,
 	struct timespec deadline = deadline_in(timeout_ms);
 	struct gpmm_certificate nowhere = { .capacity = 0 };
 	struct gpmm_certificate *out = certificate ? certificate : &nowhere;
-	struct grace *grace;
+	struct waiter *waiter;
+	uint64_t turn;
 	int ret;
 
 	if (!size)
@@ -134,14 +176,15 @@ int gpmm_drain(const struct gpmm_set *set, struct gpmm_host *host,
 		return -EINVAL;
 	if (rcu_inside(set->flavor))
 		return -EDEADLK;
-	ret = start(set, &grace);
-	if (ret)
-		return ret;
 	gpmm__pins_lock();
-	gpmm__pins_attend_locked(1);
-	wait_locked(grace, host, offset, size, &deadline, out);
-	gpmm__pins_attend_locked(-1);
-	put_locked(grace);
+	ret = ask_locked(set->flavor, &waiter, &turn);
+	if (!ret) {
+		gpmm__pins_attend_locked(1);
+		wait_locked(waiter, turn, host, offset, size, &deadline, out);
+		gpmm__pins_attend_locked(-1);
+		put_locked(waiter);
+		ret = out->done ? 0 : -ETIMEDOUT;
+	}
 	gpmm__pins_unlock();
-	return out->done ? 0 : -ETIMEDOUT;
+	return ret;
 }
