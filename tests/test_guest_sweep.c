@@ -89,7 +89,8 @@ static int create(enum gpmm_host_kind kind, unsigned int threads)
 {
 	struct gpmm_host_options options = { .kind = kind, .fd = scene.fd,
 		.size = threads ? UINT64_C(130) << 20 : PAGE,
-		.user = scene.iov, .prealloc_threads = threads };
+		.user = kind == GPMM_HOST_USER ? scene.iov : NULL,
+		.prealloc_threads = threads };
 
 	scene.host = NULL;
 	return gpmm_host_create(&options, &scene.host);

@@ -2,6 +2,7 @@
 /* Every option of host memory, as the kernel tells what it did. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +12,10 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+#include <linux/magic.h>
 #include <unistd.h>
 
 #include <CUnit/Basic.h>
@@ -49,31 +53,51 @@ static bool is_readable(const void *addr)
 	return readable;
 }
 
-/* The line of /proc/self/@file with @key, of the mapping that starts at @addr. */
+/*
+ * The line of @file with @key, of the mapping around @addr; numa_maps has only
+ * where one starts, so the last that does so before it.
+ */
 static bool mapping_has(const char *file, const void *addr, const char *key,
 			const char *word)
 {
-	char line[1024], start[32];
+	char line[1024];
 	bool here = false, has = false;
 	FILE *in = fopen(file, "r");
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
-	snprintf(start, sizeof(start), "%" PRIxPTR, (uintptr_t)addr);
-	while (!has && fgets(line, sizeof(line), in)) {
-		size_t hex = strspn(line, "0123456789abcdef");
+	while (fgets(line, sizeof(line), in)) {
+		uintptr_t start, end = UINTPTR_MAX;
+		bool heads = strspn(line, "0123456789abcdef") > 5;
 
-		if (hex > 5)
-			here = !strncmp(line, start, strlen(start));
-		has = here && strstr(line, key) && strstr(line, word);
+		if (heads && sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &start,
+				    &end) > 0)
+			here = (uintptr_t)addr >= start &&
+			       (uintptr_t)addr < end;
+		if (heads && here)
+			has = false;
+		if (here && strstr(line, key) && strstr(line, word))
+			has = true;
 	}
 	fclose(in);
 	return has;
 }
 
+static bool has_flag_at(const void *addr, const char *flag)
+{
+	return mapping_has("/proc/self/smaps", addr, "VmFlags:", flag);
+}
+
 static bool has_flag(const struct gpmm_host *host, const char *flag)
 {
-	return mapping_has("/proc/self/smaps", gpmm_host_addr(host),
-			   "VmFlags:", flag);
+	return has_flag_at(gpmm_host_addr(host), flag) &&
+	       has_flag_at((char *)gpmm_host_addr(host) +
+			   gpmm_host_size(host) - 1, flag);
+}
+
+static bool is_bound(const struct gpmm_host *host)
+{
+	return mapping_has("/proc/self/numa_maps", gpmm_host_addr(host), "",
+			   "bind:0");
 }
 
 static void addresses_are_congruent_with_the_guests(void)
@@ -230,8 +254,7 @@ static void a_numa_binding_holds_or_is_an_error(void)
 		return;
 	}
 	CU_ASSERT_EQUAL_FATAL(ret, 0);
-	CU_ASSERT_TRUE(mapping_has("/proc/self/numa_maps",
-				   gpmm_host_addr(host), "", "bind:0"));
+	CU_ASSERT_TRUE(is_bound(host));
 	gpmm_host_put(host);
 	options.numa = GPMM_NUMA_INTERLEAVE;
 	host = make(options);
@@ -255,6 +278,76 @@ static void a_numa_binding_holds_or_is_an_error(void)
 	options.numa = GPMM_NUMA_DEFAULT;
 	options.numa_nodes = 1;
 	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
+}
+
+/* Where the system has no policy to bind with it is an error as well. */
+static void a_file_is_bound_or_refused(void)
+{
+	struct gpmm_host_options options = {
+		.kind = GPMM_HOST_FILE, .size = 64 * KIB,
+		.fd = memfd_create("test", MFD_CLOEXEC),
+		.numa = GPMM_NUMA_BIND, .numa_nodes = 1 };
+	struct gpmm_host *host;
+	struct statfs fs;
+	int ret;
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(options.fd, 64 * KIB), 0);
+	ret = create(options, &host);
+	close(options.fd);
+	if (ret == -ENOSYS || ret == -EPERM) {
+		printf("(no mbind here) ");
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	CU_ASSERT_TRUE(is_bound(host));
+	gpmm_host_put(host);
+	options.fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (options.fd < 0 || fstatfs(options.fd, &fs) ||
+	    fs.f_type == TMPFS_MAGIC) {
+		printf("(no other file system here) ");
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(ftruncate(options.fd, 64 * KIB), 0);
+	CU_ASSERT_EQUAL(create(options, &host), -EOPNOTSUPP);
+	CU_ASSERT_PTR_NULL(host);
+	options.flags = GPMM_HOST_PRIVATE;
+	host = make(options);
+	CU_ASSERT_TRUE(is_bound(host));
+	gpmm_host_put(host);
+	close(options.fd);
+}
+
+/* Whether the kernel may write to a byte. */
+static bool is_writable(void *addr)
+{
+	int pipes[2];
+	bool writable;
+
+	CU_ASSERT_EQUAL_FATAL(pipe(pipes), 0);
+	CU_ASSERT_EQUAL(write(pipes[1], "", 1), 1);
+	writable = read(pipes[0], addr, 1) == 1;
+	close(pipes[0]);
+	close(pipes[1]);
+	return writable;
+}
+
+static void a_file_may_be_for_reading_only(void)
+{
+	struct gpmm_host_options options = {
+		.kind = GPMM_HOST_FILE, .size = 64 * KIB,
+		.fd = memfd_create("test", MFD_CLOEXEC),
+		.flags = GPMM_HOST_READONLY, .prealloc_threads = 1 };
+	struct gpmm_host *host;
+	struct gpmm_host_stats stats;
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(options.fd, 64 * KIB), 0);
+	host = make(options);
+	gpmm_host_get_stats(host, &stats);
+	CU_ASSERT_EQUAL(stats.resident, 64 * KIB);
+	CU_ASSERT_TRUE(is_readable(gpmm_host_addr(host)));
+	CU_ASSERT_FALSE(is_writable(gpmm_host_addr(host)));
+	gpmm_host_put(host);
+	close(options.fd);
 }
 
 struct seen {
@@ -291,17 +384,123 @@ static void prealloc_makes_all_resident_and_tells(void)
 	}
 }
 
+static int count_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* No thread goes on, nothing stays mapped or open. */
 static void prealloc_can_be_given_up(void)
 {
-	struct seen seen = { .give_up_at = 1 };
-	struct gpmm_host *host;
+	int threads = count_entries("/proc/self/task");
+	int files = count_entries("/proc/self/fd");
+	uint64_t before = 0;
 
-	CU_ASSERT_EQUAL(create((struct gpmm_host_options){
-		.size = 256 * MIB, .prealloc_threads = 2,
-		.progress = note_progress, .progress_arg = &seen }, &host),
-		-ECANCELED);
-	CU_ASSERT_PTR_NULL(host);
-	CU_ASSERT_EQUAL(seen.calls, 1);
+	for (int i = 0; i < 4; i++) {
+		struct seen seen = { .give_up_at = 1 };
+		struct gpmm_host_options options = {
+			.kind = i & 1 ? GPMM_HOST_MEMFD : GPMM_HOST_ANON,
+			.size = 256 * MIB, .prealloc_threads = 2,
+			.progress = note_progress, .progress_arg = &seen };
+		struct gpmm_host *host;
+
+		CU_ASSERT_EQUAL(create(options, &host), -ECANCELED);
+		CU_ASSERT_PTR_NULL(host);
+		CU_ASSERT_EQUAL(seen.calls, 1);
+		/* Stacks of threads are kept from the first time on. */
+		if (i == 1)
+			before = address_space();
+	}
+	CU_ASSERT_EQUAL(count_entries("/proc/self/task"), threads);
+	CU_ASSERT_EQUAL(count_entries("/proc/self/fd"), files);
+	CU_ASSERT_TRUE(address_space() < before + 64 * MIB / 4096);
+}
+
+static void growth_can_be_given_up(void)
+{
+	struct seen seen = { .give_up_at = 2 };
+	struct gpmm_host *host = make((struct gpmm_host_options){
+		.kind = GPMM_HOST_MEMFD, .size = MIB, .reserve = 128 * MIB,
+		.prealloc_threads = 2, .progress = note_progress,
+		.progress_arg = &seen });
+	char *addr = gpmm_host_addr(host);
+	struct stat st;
+
+	addr[0] = 1;
+	CU_ASSERT_EQUAL(gpmm_host_grow(host, 129 * MIB), -ECANCELED);
+	CU_ASSERT_EQUAL(seen.calls, 2);
+	CU_ASSERT_EQUAL(gpmm_host_size(host), MIB);
+	CU_ASSERT_FALSE(is_readable(addr + MIB));
+	CU_ASSERT_EQUAL(fstat(gpmm_host_fd(host), &st), 0);
+	CU_ASSERT_EQUAL(st.st_blocks * UINT64_C(512), MIB);
+	seen.last = MIB;
+	CU_ASSERT_EQUAL(gpmm_host_grow(host, 2 * MIB), 0);
+	CU_ASSERT_EQUAL(addr[0], 1);
+	CU_ASSERT_EQUAL(addr[2 * MIB - 1], 0);
+	gpmm_host_put(host);
+}
+
+/* In a process that may start no thread. */
+static int prealloc_alone(void)
+{
+	struct rlimit none = { 0, 0 };
+	struct seen seen = { 0 };
+	struct gpmm_host_options options = {
+		.size = 132 * MIB, .prealloc_threads = 3,
+		.progress = note_progress, .progress_arg = &seen };
+	struct gpmm_host *host = NULL;
+
+	if (setrlimit(RLIMIT_NPROC, &none) ||
+	    (!geteuid() && setresuid(65534, 65534, 65534)))
+		return 77;
+	if (create(options, &host))
+		return 1;
+	gpmm_host_put(host);
+	return seen.last == 132 * MIB && seen.calls == 3 ? 0 : 2;
+}
+
+static void prealloc_does_without_threads(void)
+{
+	pid_t child;
+	int status;
+
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		_exit(prealloc_alone());
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		printf("(privileges cannot be dropped here) ");
+	else
+		CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
+static void huge_pages_of_a_file_can_be_congruent(void)
+{
+	struct gpmm_host *host = make((struct gpmm_host_options){
+		.kind = GPMM_HOST_MEMFD, .size = 4 * MIB, .reserve = 2 * MIB,
+		.gpa = 0x1ff000, .flags = GPMM_HOST_THP });
+	char *addr = gpmm_host_addr(host), byte = 9;
+	uint64_t offset = gpmm_host_offset(host);
+
+	CU_ASSERT_EQUAL((uintptr_t)addr % (2 * MIB), 0x1ff000);
+	CU_ASSERT_EQUAL(offset % (2 * MIB), 0x1ff000);
+	CU_ASSERT_EQUAL(gpmm_host_grow(host, 6 * MIB), 0);
+	addr[6 * MIB - 1] = 5;
+	CU_ASSERT_EQUAL(pread(gpmm_host_fd(host), &byte, 1,
+			      (off_t)(offset + 6 * MIB - 1)), 1);
+	CU_ASSERT_EQUAL(byte, 5);
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 6 * MIB - 4096, 4096), 0);
+	CU_ASSERT_EQUAL(addr[6 * MIB - 1], 0);
+	gpmm_host_put(host);
 }
 
 static void memory_grows_in_place_within_its_reserve(void)
@@ -327,7 +526,9 @@ static void memory_grows_in_place_within_its_reserve(void)
 		CU_ASSERT_TRUE(is_readable(addr + 2 * MIB - 1));
 		CU_ASSERT_FALSE(is_readable(addr + 2 * MIB));
 		addr[2 * MIB - 1] = 1;
+		CU_ASSERT_TRUE(has_flag(host, " dd"));
 		CU_ASSERT_EQUAL(gpmm_host_grow(host, 4 * MIB), 0);
+		CU_ASSERT_TRUE(has_flag(host, " dd"));
 		CU_ASSERT_EQUAL(addr[0], 7);
 		gpmm_host_put(host);
 	}
@@ -348,6 +549,9 @@ static void what_a_kind_cannot_do_is_refused(void)
 		  .prealloc_threads = 1 },
 		{ .kind = GPMM_HOST_USER, .user = memory, .reserve = 4096 },
 		{ .kind = GPMM_HOST_FILE, .reserve = 4096 },
+		{ .kind = GPMM_HOST_MEMFD, .offset = 4096 },
+		{ .kind = GPMM_HOST_USER, .user = memory, .offset = 4096 },
+		{ .user = memory },
 		{ .numa = 99 },
 		{ .page_size = 4096 },
 		{ .gpa = 1 },
@@ -425,6 +629,7 @@ static void an_empty_pool_is_an_error_at_once(void)
 	};
 	struct gpmm_host *host;
 	int pool = lock_pool(2 * MIB), logged = 0, ret;
+	uint64_t before;
 
 	options.size = (free_pages(2 * MIB) + 1000) * 2 * MIB;
 	gpmm_log_set(note_log, &logged);
@@ -442,7 +647,9 @@ static void an_empty_pool_is_an_error_at_once(void)
 	CU_ASSERT_EQUAL(create(options, &host), 0);
 	gpmm_host_put(host);
 	options.prealloc_threads = 2;
+	before = free_pages(2 * MIB);
 	CU_ASSERT_EQUAL(create(options, &host), -ENOMEM);
+	CU_ASSERT_EQUAL(free_pages(2 * MIB), before);
 	options.prealloc_threads = 0;
 	options.size = 2 * MIB + 4096;
 	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
@@ -470,6 +677,10 @@ static void use_huge_pages(uint64_t page, uint64_t count)
 	CU_ASSERT_EQUAL(gpmm_host_page_size(host), page);
 	CU_ASSERT_EQUAL(((uintptr_t)addr - options.gpa) % page, 0);
 	CU_ASSERT_EQUAL(free_pages(page), before - count);
+	CU_ASSERT_TRUE(has_flag(host, " dd"));
+	CU_ASSERT_TRUE(has_flag(host, " ht"));
+	CU_ASSERT_FALSE(is_readable(addr - 1));
+	CU_ASSERT_FALSE(is_readable(addr + options.size));
 	addr[0] = addr[last + page - 1] = 1;
 	gpmm_host_get_stats(host, &stats);
 	CU_ASSERT_EQUAL(stats.resident, count * page);
@@ -483,6 +694,37 @@ static void use_huge_pages(uint64_t page, uint64_t count)
 	}
 	gpmm_host_put(host);
 	CU_ASSERT_EQUAL(free_pages(page), before);
+}
+
+static uint64_t reserved_pages(uint64_t page)
+{
+	return pool_figure(page, "resv_hugepages");
+}
+
+/* Set aside as they are mapped, unless asked not to; bound ones are taken. */
+static void reserve_huge_pages(uint64_t page)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_HUGETLB,
+		.size = page, .page_size = page };
+	uint64_t set_aside = reserved_pages(page), unused = free_pages(page);
+	struct gpmm_host *host = make(options);
+
+	CU_ASSERT_EQUAL(reserved_pages(page), set_aside + 1);
+	CU_ASSERT_EQUAL(free_pages(page), unused);
+	gpmm_host_put(host);
+	CU_ASSERT_EQUAL(reserved_pages(page), set_aside);
+	options.numa = GPMM_NUMA_BIND;
+	options.numa_nodes = 1;
+	if (!create(options, &host)) {
+		CU_ASSERT_EQUAL(free_pages(page), unused - 1);
+		gpmm_host_put(host);
+	}
+	options.flags = GPMM_HOST_NORESERVE;
+	if (!create(options, &host)) {
+		CU_ASSERT_EQUAL(free_pages(page), unused);
+		CU_ASSERT_EQUAL(reserved_pages(page), set_aside);
+		gpmm_host_put(host);
+	}
 }
 
 /* All that grows is set aside at once as well, or refused. */
@@ -531,6 +773,33 @@ static void discard_of_a_huge_file(void)
 	close(options.fd);
 }
 
+/* Needs no page of the pool: that comes with the first access. */
+static void lay_out_huge_pages(uint64_t page)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_HUGETLB,
+		.size = 2 * page, .page_size = page, .gpa = 3 * page,
+		.flags = GPMM_HOST_NORESERVE };
+	struct gpmm_host *host;
+	char size[32];
+
+	if (create(options, &host) == -EOPNOTSUPP) {
+		printf("(no pool of %" PRIu64 " MiB here) ", page / MIB);
+		return;
+	}
+	CU_ASSERT_PTR_NOT_NULL_FATAL(host);
+	snprintf(size, sizeof(size), " %" PRIu64 " kB", page / KIB);
+	CU_ASSERT_TRUE(mapping_has("/proc/self/smaps", gpmm_host_addr(host),
+				   "KernelPageSize:", size));
+	CU_ASSERT_EQUAL((uintptr_t)gpmm_host_addr(host) % page, 0);
+	CU_ASSERT_EQUAL(gpmm_host_page_size(host), page);
+	gpmm_host_put(host);
+	options.gpa += page / 2;
+	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
+	options.gpa = 0;
+	options.size += page / 2;
+	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
+}
+
 /* A pool that was enlarged; given back though a test ends early. */
 static struct {
 	int fd;
@@ -553,6 +822,7 @@ static void huge_pages_of(uint64_t page)
 	uint64_t there = pool_figure(page, "nr_hugepages");
 	uint64_t spare = free_pages(page);
 
+	lay_out_huge_pages(page);
 	if (fd >= 0 && spare < 2) {
 		lent.fd = fd;
 		lent.pages = there;
@@ -562,6 +832,7 @@ static void huge_pages_of(uint64_t page)
 		printf("(no huge pages of %" PRIu64 " MiB here) ", page / MIB);
 	} else {
 		use_huge_pages(page, page == GIB ? 1 : 2);
+		reserve_huge_pages(page);
 		grow_by_huge_pages(page);
 		if (page == 2 * MIB)
 			discard_of_a_huge_file();
@@ -594,7 +865,12 @@ int main(void)
 	CU_ADD_TEST(suite, locking_more_than_allowed_is_an_error);
 	CU_ADD_TEST(suite, a_numa_binding_holds_or_is_an_error);
 	CU_ADD_TEST(suite, prealloc_makes_all_resident_and_tells);
+	CU_ADD_TEST(suite, a_file_is_bound_or_refused);
+	CU_ADD_TEST(suite, a_file_may_be_for_reading_only);
 	CU_ADD_TEST(suite, prealloc_can_be_given_up);
+	CU_ADD_TEST(suite, growth_can_be_given_up);
+	CU_ADD_TEST(suite, prealloc_does_without_threads);
+	CU_ADD_TEST(suite, huge_pages_of_a_file_can_be_congruent);
 	CU_ADD_TEST(suite, memory_grows_in_place_within_its_reserve);
 	CU_ADD_TEST(suite, what_a_kind_cannot_do_is_refused);
 	CU_ADD_TEST(suite, an_empty_pool_is_an_error_at_once);

@@ -55,8 +55,8 @@ enum gpmm_numa {
 };
 
 /*
- * Zero is a good value of every member but @size; what a kind cannot do is
- * refused (-EINVAL), never ignored. USER and GUEST_MEMFD take no @flags, no
+ * Zero is a good value of every member but @size (and @fd); what a kind cannot
+ * do is refused (-EINVAL), never ignored. USER and GUEST_MEMFD take no @flags, no
  * @numa, no @prealloc_threads and no @reserve.
  */
 struct gpmm_host_options {
@@ -83,12 +83,19 @@ struct gpmm_host_options {
 	 * Where the guest will see the first byte. Host addresses are placed
 	 * so that they agree with guest addresses modulo 1 GiB where there is
 	 * 1 GiB, modulo 2 MiB where there are 2 MiB: KVM turns large pages off
-	 * for a slot that does not.
+	 * for a slot that does not. MEMFD with GPMM_HOST_THP starts as far into
+	 * its file as that takes: see gpmm_host_offset().
 	 */
 	gpmm_gpa_t gpa;
 	/* Bytes of address space to keep behind it, for gpmm_host_grow(). */
 	uint64_t reserve;
 
+	/*
+	 * The system knows no policy for a shared FILE but in tmpfs and
+	 * hugetlbfs (-EOPNOTSUPP); of a private one it holds for the pages
+	 * that were written. HUGETLB that is bound is made resident at once,
+	 * unless GPMM_HOST_NORESERVE.
+	 */
 	enum gpmm_numa numa;
 	uint64_t numa_nodes;	/* bit n: node n */
 
@@ -169,9 +176,9 @@ int gpmm_host_grow(struct gpmm_host *host, uint64_t size);
  *
  * Context: not-reader.
  * Return: 0, also for @size 0; -EINVAL misaligned or outside; -EBUSY where a
- * pin holds any of it, or it is locked (GPMM_HOST_LOCK); -EOPNOTSUPP where
- * nothing would be freed (USER, or the file system has no holes); -EROFS for
- * GPMM_HOST_READONLY; or what the system said.
+ * pin holds any of it, or it is locked (GPMM_HOST_LOCK, or by the embedder);
+ * -EOPNOTSUPP where nothing would be freed (USER, a device, or a file system
+ * without holes); -EROFS for GPMM_HOST_READONLY; or what the system said.
  */
 int gpmm_host_discard(struct gpmm_host *host, uint64_t offset, uint64_t size);
 

@@ -19,13 +19,16 @@ int gpmm__host_punch(struct gpmm_host *host, uint64_t offset, uint64_t size)
 				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				host->options.offset + offset, size);
 	} while (ret && errno == EINTR);
-	return ret ? -errno : 0;
+	/* A device has no holes either. */
+	return !ret ? 0 : errno == ENODEV ? -EOPNOTSUPP : -errno;
 }
 
 int gpmm__host_dontneed(struct gpmm_host *host, uint64_t offset, uint64_t size)
 {
-	return madvise((char *)host->addr + offset, size, MADV_DONTNEED) ?
-	       -errno : 0;
+	if (!madvise((char *)host->addr + offset, size, MADV_DONTNEED))
+		return 0;
+	/* The range is as it should be: the embedder has locked it. */
+	return errno == EINVAL ? -EBUSY : -errno;
 }
 
 static int check(struct gpmm_host *host, uint64_t offset, uint64_t size)

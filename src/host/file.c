@@ -5,43 +5,33 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "host/host.h"
 #include "util/range.h"
 
-/* A file that another process made of huge pages has pages of that size. */
-static int page_size_of(int fd, uint64_t *page)
+/*
+ * A file that another process made of huge pages has pages of that size. What
+ * the page cache holds of other files lies where the kernel likes: it ignores
+ * a policy then, without a word.
+ */
+static int check_file_system(struct gpmm_host *host)
 {
 	struct statfs fs;
 
-	*page = gpmm__host_base_page();
-	if (fstatfs(fd, &fs))
+	if (fstatfs(host->fd, &fs))
 		return -errno;
 	if (fs.f_type == HUGETLBFS_MAGIC)
-		*page = fs.f_bsize;
-	return 0;
-}
-
-/* What lies past the end of a file would raise SIGBUS. */
-static int check_length(const struct gpmm_host *host)
-{
-	uint64_t end = host->options.offset + host->size;
-	struct stat st;
-
-	if (fstat(host->fd, &st))
-		return -errno;
-	if (end < host->size || end > INT64_MAX)
-		return -EINVAL;
-	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < end)
-		return -ENXIO;
+		host->page_size = fs.f_bsize;
+	else if (fs.f_type != TMPFS_MAGIC && host->options.numa &&
+		 !(host->options.flags & GPMM_HOST_PRIVATE))
+		return -EOPNOTSUPP;
 	return 0;
 }
 
 static int check(struct gpmm_host *host)
 {
-	int ret = page_size_of(host->fd, &host->page_size);
+	int ret = check_file_system(host);
 
 	if (ret)
 		return ret;
@@ -50,7 +40,7 @@ static int check(struct gpmm_host *host)
 	if (host->page_size > gpmm__host_base_page() &&
 	    !is_aligned(host->options.gpa, host->page_size))
 		return -EINVAL;
-	return check_length(host);
+	return gpmm__host_check_length(host);
 }
 
 static int create(struct gpmm_host *host)

@@ -12,6 +12,23 @@
 #include "host/host.h"
 #include "util/range.h"
 
+static int map(struct gpmm_host *host)
+{
+	int ret = gpmm__host_check_length(host);
+
+	if (!ret)
+		ret = gpmm__host_reserve(host);
+	if (ret)
+		return ret;
+	host->map_flags = MAP_SHARED;
+	ret = gpmm__host_map(host, 0, host->size);
+	host->is_blind = ret == -ENODEV;
+	if (!ret || host->is_blind)
+		return 0;
+	gpmm__host_unreserve(host);
+	return ret;
+}
+
 static int create(struct gpmm_host *host)
 {
 	int ret;
@@ -21,14 +38,10 @@ static int create(struct gpmm_host *host)
 	ret = gpmm__host_adopt_fd(host);
 	if (ret)
 		return ret;
-	host->map_flags = MAP_SHARED;
-	ret = gpmm__host_reserve(host);
-	if (ret) {
+	ret = map(host);
+	if (ret)
 		gpmm__host_close(host);
-		return ret;
-	}
-	host->is_blind = gpmm__host_map(host, 0, host->size) != 0;
-	return 0;
+	return ret;
 }
 
 static void destroy(struct gpmm_host *host)

@@ -44,6 +44,16 @@ static bool sizes_are_valid(const struct gpmm_host_options *options)
 			  page);
 }
 
+static bool source_is_valid(const struct gpmm_host_options *options)
+{
+	enum gpmm_host_kind kind = options->kind;
+
+	if (options->user && kind != GPMM_HOST_USER)
+		return false;
+	return !options->offset || kind == GPMM_HOST_FILE ||
+	       kind == GPMM_HOST_GUEST_MEMFD;
+}
+
 static bool numa_is_valid(const struct gpmm_host_options *options)
 {
 	uint64_t nodes = options->numa_nodes;
@@ -66,7 +76,7 @@ static bool options_are_valid(const struct host_provider *provider,
 		return false;
 	if (!provider->maps && (options->numa || options->prealloc_threads))
 		return false;
-	if (!numa_is_valid(options))
+	if (!source_is_valid(options) || !numa_is_valid(options))
 		return false;
 	if (options->page_size && options->kind != GPMM_HOST_HUGETLB)
 		return false;
@@ -166,6 +176,9 @@ int gpmm_host_grow(struct gpmm_host *host, uint64_t size)
 	ret = furnish(host, old, size - old);
 	if (ret) {
 		gpmm__host_unmap(host, old, size - old);
+		/* What was made resident before it failed. */
+		if (host->fd >= 0)
+			gpmm__host_punch(host, old, size - old);
 		return ret;
 	}
 	__atomic_store_n(&host->size, size, __ATOMIC_RELEASE);

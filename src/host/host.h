@@ -76,6 +76,7 @@ int gpmm__host_prealloc(struct gpmm_host *host, uint64_t offset,
 /* sealed.c: a file of all the memory, reserve included. */
 int gpmm__host_open_sealed(struct gpmm_host *host, unsigned int memfd_flags);
 int gpmm__host_adopt_fd(struct gpmm_host *host);
+int gpmm__host_check_length(const struct gpmm_host *host);
 void gpmm__host_close(struct gpmm_host *host);
 
 /* discard.c */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Huge pages from the host's pool, shared. Mapping sets the pages aside, so
- * that a pool too small is an error here and not a SIGBUS later.
+ * that a pool too small is an error here and not a SIGBUS later. It does so
+ * wherever they lie: memory that is bound to nodes must be made resident for
+ * that.
  */
 #include "config.h"
 
@@ -27,6 +29,9 @@ static int create(struct gpmm_host *host)
 	host->map_flags = MAP_SHARED;
 	if (host->options.flags & GPMM_HOST_NORESERVE)
 		host->map_flags |= MAP_NORESERVE;
+	else if (host->options.numa == GPMM_NUMA_BIND &&
+		 !host->options.prealloc_threads)
+		host->options.prealloc_threads = 1;
 	ret = gpmm__host_open_sealed(host, MFD_HUGETLB |
 		(unsigned int)__builtin_ctzll(page) << MAP_HUGE_SHIFT);
 	/* No pool of such pages: ENOENT or ENODEV, by kernel. */

@@ -6,9 +6,14 @@
 
 #include "host/host.h"
 
+#define SIZE_2M (UINT64_C(1) << 21)
+
 static int create(struct gpmm_host *host)
 {
 	host->map_flags = MAP_SHARED | MAP_NORESERVE;
+	/* Huge pages must agree with the file's, too: a hole goes before. */
+	if (host->options.flags & GPMM_HOST_THP)
+		host->options.offset = host->options.gpa % SIZE_2M;
 	return gpmm__host_open_sealed(host, 0);
 }
 

@@ -2,6 +2,7 @@
 /* Holders and their pins; pin.h says how the two sides meet. */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -318,6 +319,7 @@ void gpmm_holder_destroy(struct gpmm_holder *holder)
 		holder->next->link = holder->link;
 	gpmm__pins_unlock();
 	while ((chunk = holder->first)) {
+		assert(chunk->free == UINT64_MAX);
 		holder->first = chunk->next;
 		gpmm__free(chunk);
 	}

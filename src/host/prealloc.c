@@ -45,7 +45,8 @@ static int populate(const struct job *job, uint64_t at, uint64_t size)
 		if (errno == EINVAL)
 			return -EOPNOTSUPP;
 		/* A pool of huge pages that ran dry faults. */
-		if (errno == EFAULT)
+		if (errno == EFAULT &&
+		    job->host->page_size > gpmm__host_base_page())
 			return -ENOMEM;
 		if (errno != EINTR && errno != EAGAIN)
 			return -errno;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/host.h"
@@ -30,7 +31,8 @@ int gpmm__host_open_sealed(struct gpmm_host *host, unsigned int memfd_flags)
 				MFD_ALLOW_SEALING);
 	if (host->fd < 0)
 		return -errno;
-	ret = size_and_seal(host->fd, host->size + host->options.reserve);
+	ret = size_and_seal(host->fd, host->options.offset + host->size +
+			    host->options.reserve);
 	if (ret)
 		close(host->fd);
 	return ret;
@@ -40,6 +42,21 @@ int gpmm__host_adopt_fd(struct gpmm_host *host)
 {
 	host->fd = fcntl(host->options.fd, F_DUPFD_CLOEXEC, 0);
 	return host->fd < 0 ? -errno : 0;
+}
+
+/* What lies past the end of a file would raise SIGBUS. */
+int gpmm__host_check_length(const struct gpmm_host *host)
+{
+	uint64_t end = host->options.offset + host->size;
+	struct stat st;
+
+	if (fstat(host->fd, &st))
+		return -errno;
+	if (end < host->size || end > INT64_MAX)
+		return -EINVAL;
+	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < end)
+		return -ENXIO;
+	return 0;
 }
 
 void gpmm__host_close(struct gpmm_host *host)
