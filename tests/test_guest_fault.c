@@ -18,6 +18,15 @@
 
 #include "helpers/guest_fixture.h"
 
+/* ThreadSanitizer blocks all signals in a handler. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+
 #define BASE UINT64_C(0x40000000)
 #define SIZE (4 * PAGE)
 /* What is left of the file: the next byte faults. */
@@ -327,6 +336,106 @@ static void foreign_faults_go_to_the_earlier_handler(void)
 	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
 }
 
+/* An embedder's memory whose file was cut: it puts other memory there. */
+static __thread struct {
+	char *volatile page;
+	volatile sig_atomic_t calls;
+	struct world *world;
+	int inner;
+} mine;
+
+static void mend(void)
+{
+	char byte;
+
+	mine.calls++;
+#ifndef UNDER_TSAN
+	/* It uses the library, which faults in the handler of a fault. */
+	mine.inner = gpmm_read(&mine.world->guest, BASE + LEFT, &byte, 1,
+			       NULL);
+#else
+	(void)byte;
+	mine.inner = -EFAULT;
+#endif
+	mmap(mine.page, PAGE, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void mend_plainly(int signal)
+{
+	(void)signal;
+	mend();
+}
+
+static void mend_exactly(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	if (info->si_code == BUS_ADRERR && info->si_addr == mine.page)
+		mend();
+}
+
+/* By turns a fault of the library's and one that is none of its business. */
+static void *fault_by_turns(void *arg)
+{
+	uintptr_t wrong = 0;
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	uint64_t done;
+	char bytes[64];
+
+	gpmm_thread_register();
+	mine.world = arg;
+	mine.calls = 0;
+	for (int i = 0; i < 200; i++) {
+		mine.page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				 MAP_SHARED, fd, 0);
+		*(volatile char *)mine.page = 1;
+		wrong += mine.calls != i + 1 || mine.inner != -EFAULT;
+		wrong += gpmm_read(&mine.world->guest, BASE + LEFT - 9, bytes,
+				   64, &done) != -EFAULT || done != 9;
+		wrong += mine.calls != i + 1;
+		munmap(mine.page, PAGE);
+	}
+	gpmm_thread_unregister();
+	close(fd);
+	return (void *)wrong;
+}
+
+static void threads_fault_on_both_sides(const struct sigaction *theirs)
+{
+	struct sigaction old;
+	pthread_t threads[3];
+	struct world world;
+	void *wrong;
+
+	gpmm_fault_remove();
+	sigaction(SIGBUS, theirs, &old);
+	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
+	make_truncated(&world);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, fault_by_turns, &world);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], &wrong);
+		CU_ASSERT_PTR_NULL(wrong);
+	}
+	world_end(&world);
+	gpmm_fault_remove();
+	sigaction(SIGBUS, &old, NULL);
+	CU_ASSERT_EQUAL(gpmm_fault_install(), 0);
+}
+
+static void foreign_faults_of_threads_are_theirs(void)
+{
+	/* Not deferred: a fault in a handler that blocks it is death. */
+	struct sigaction plain = { .sa_handler = mend_plainly,
+				   .sa_flags = SA_NODEFER };
+	struct sigaction exact = { .sa_sigaction = mend_exactly,
+				   .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	threads_fault_on_both_sides(&plain);
+	threads_fault_on_both_sides(&exact);
+}
+
 static void (*below)(int, siginfo_t *, void *);
 
 static void on_top(int signal, siginfo_t *info, void *context)
@@ -567,6 +676,7 @@ int main(void)
 		TEST(huge_pages_that_run_out_are_an_error),
 		TEST(files_see_the_fault_as_well),
 		TEST(foreign_faults_go_to_the_earlier_handler),
+		TEST(foreign_faults_of_threads_are_theirs),
 		TEST(a_handler_over_ours_makes_no_ring),
 		TEST(an_embedder_s_handler_may_ask),
 		TEST(a_lost_page_is_an_error_where_it_is_touched),

@@ -29,7 +29,8 @@ static const struct {
 #define TYPES (sizeof(types) / sizeof(*types))
 
 static const enum gpmm_order orders[] = { GPMM_RELAXED, GPMM_ACQUIRE,
-					  GPMM_RELEASE, GPMM_SEQ_CST };
+					  GPMM_RELEASE, GPMM_SEQ_CST,
+					  GPMM_ACQ_REL };
 
 static uint64_t above(size_t t)
 {
@@ -80,19 +81,21 @@ static void exchange_swaps_only_what_it_expects(void)
 
 	world_make(&world, 0);
 	world_ram(&world, BASE, PAGE, GPMM_RW);
-	for (size_t t = 0; t < TYPES; t++) {
+	for (size_t i = 0; i < 5 * TYPES; i++) {
+		enum gpmm_order order = orders[i / TYPES];
 		uint64_t expected = 1, value;
+		size_t t = i % TYPES;
 
 		gpmm_fill(&world.guest, BASE, 0, 64, NULL);
 		gpmm_store(&world.guest, BASE + 8, types[t].type, GPMM_RELAXED,
 			   types[t].value);
 		world.marks = (struct marks){ 0 };
 		CU_ASSERT_EQUAL(gpmm_compare_exchange(&world.guest, BASE + 8,
-			types[t].type, GPMM_SEQ_CST, &expected, 7), -EAGAIN);
+			types[t].type, order, &expected, 7), -EAGAIN);
 		CU_ASSERT_EQUAL(expected, types[t].value);
 		CU_ASSERT_EQUAL(world.marks.calls, 0);
 		CU_ASSERT_EQUAL(gpmm_compare_exchange(&world.guest, BASE + 8,
-			types[t].type, GPMM_SEQ_CST, &expected, 7), 0);
+			types[t].type, order, &expected, 7), 0);
 		CU_ASSERT_EQUAL(world.marks.size, types[t].size);
 		gpmm_load(&world.guest, BASE + 8, types[t].type, GPMM_RELAXED,
 			  &value);
@@ -110,15 +113,17 @@ static void fetch_or_sets_bits_and_gives_the_old(void)
 
 	world_make(&world, 0);
 	world_ram(&world, BASE, PAGE, GPMM_RW);
-	for (size_t t = 0; t < TYPES; t++) {
+	for (size_t i = 0; i < 5 * TYPES; i++) {
+		enum gpmm_order order = orders[i / TYPES];
 		uint64_t old = 99, value;
+		size_t t = i % TYPES;
 
 		gpmm_fill(&world.guest, BASE, 0, 16, NULL);
 		CU_ASSERT_EQUAL(gpmm_fetch_or(&world.guest, BASE,
-			types[t].type, GPMM_ACQ_REL, 0x41, &old), 0);
+			types[t].type, order, 0x41, &old), 0);
 		CU_ASSERT_EQUAL(old, 0);
 		CU_ASSERT_EQUAL(gpmm_fetch_or(&world.guest, BASE,
-			types[t].type, GPMM_ACQ_REL, 0x12, &old), 0);
+			types[t].type, order, 0x12, &old), 0);
 		CU_ASSERT_EQUAL(old, 0x41);
 		gpmm_load(&world.guest, BASE, types[t].type, GPMM_RELAXED,
 			  &value);

@@ -259,6 +259,40 @@ static void a_callback_may_remove_its_own_window(void)
 	world_end(&world);
 }
 
+/* What a doorbell does: it fetches a descriptor, and rings another. */
+static int ring(void *arg, uint64_t offset, unsigned int width, uint64_t value)
+{
+	struct device *device = arg;
+	unsigned char byte = 0;
+	int ret = 0;
+
+	(void)width;
+	if (value > 1)
+		ret = gpmm_io_write(&device->world->guest, BASE + offset + 1,
+				    &(char){ (char)(value - 1) }, 1, NULL);
+	if (!ret)
+		ret = gpmm_io_read(&device->world->guest, BASE - PAGE + offset,
+				   &byte, 1, NULL);
+	device->bytes[offset] = byte;
+	return ret;
+}
+
+static void a_callback_may_access_memory_and_windows(void)
+{
+	static const struct gpmm_mmio_ops ops = { .write = ring };
+	struct device device = { .fail = 0 };
+	struct world world;
+
+	world_make(&world, 0);
+	memcpy(world_ram(&world, BASE - PAGE, PAGE, GPMM_RW), "abc", 3);
+	plug(&world, &device, &ops, BASE);
+	CU_ASSERT_EQUAL(gpmm_io_write(&world.guest, BASE, "\3", 1, NULL), 0);
+	CU_ASSERT_EQUAL(memcmp(device.bytes, "abc", 4), 0);
+	unplug(&device, BASE);
+	CU_ASSERT_EQUAL(device.released, 1);
+	world_end(&world);
+}
+
 static int linger(void *arg, uint64_t offset, unsigned int width,
 		  uint64_t *value)
 {
@@ -373,6 +407,7 @@ int main(void)
 		TEST(a_part_of_a_window_keeps_its_offsets),
 		TEST(widths_must_make_sense),
 		TEST(a_callback_may_remove_its_own_window),
+		TEST(a_callback_may_access_memory_and_windows),
 		TEST(a_window_is_released_after_its_last_callback),
 		TEST(memory_that_goes_meanwhile_is_no_error),
 		CU_TEST_INFO_NULL,

@@ -59,6 +59,33 @@ static void a_host_address_leads_back(void)
 	world_end(&world);
 }
 
+static void of_several_guest_addresses_the_lowest_is_told(void)
+{
+	struct gpmm_area again = { .start = BASE, .size = PAGE,
+				   .flags = GPMM_READ };
+	struct gpmm_area found;
+	struct world world;
+	gpmm_gpa_t gpa = 1;
+	char *hva;
+
+	world_make(&world, 0);
+	hva = world_ram(&world, BASE + 8 * PAGE, 4 * PAGE, GPMM_RW);
+	gpmm_read_lock();
+	CU_ASSERT_TRUE(gpmm_set_find_rcu(world.set, BASE + 8 * PAGE, &found));
+	again.host = gpmm_host_get(found.host);
+	gpmm_read_unlock();
+	again.hva = hva + PAGE;
+	CU_ASSERT_EQUAL(gpmm_set_map(world.set, &again, 0), 0);
+	gpmm_host_put(again.host);
+	CU_ASSERT_EQUAL(gpmm_translate_hva(&world.guest, hva + PAGE + 3, &gpa),
+			0);
+	CU_ASSERT_EQUAL(gpa, BASE + 3);
+	CU_ASSERT_EQUAL(gpmm_translate_hva(&world.guest, hva + 2 * PAGE, &gpa),
+			0);
+	CU_ASSERT_EQUAL(gpa, BASE + 10 * PAGE);
+	world_end(&world);
+}
+
 static void *cached(struct gpmm_cache *cache, gpmm_gpa_t gpa, uint64_t size)
 {
 	void *hva;
@@ -158,6 +185,7 @@ int main(void)
 	static const CU_TestInfo tests[] = {
 		TEST(a_run_ends_with_its_area),
 		TEST(a_host_address_leads_back),
+		TEST(of_several_guest_addresses_the_lowest_is_told),
 		TEST(a_cache_follows_every_change),
 		TEST(a_cached_pointer_lives_as_long_as_its_section),
 		CU_TEST_INFO_NULL,

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Unmapping under fire: device threads read, write, pin and gather at random
- * while a writer maps, unmaps, replaces, discards and truncates beneath them.
+ * Unmapping under fire: device threads read, write, copy, stream, pin and so on
+ * at random while a writer maps, unmaps, replaces, discards, truncates and
+ * drains beneath them.
  *
  * Guest memory is a row of slots. All memory that ever stands behind a slot
  * is filled with the slot's number, and everybody writes that number only, so
- * a word is the number or, discarded or past a hole in a file, 0: anything
+ * a byte is the number or, discarded or past a hole in a file, 0: anything
  * else was read from memory that had been freed and used again. Memory of the
- * first kind of slot is made inaccessible when it is released and its
- * addresses are not used again for long, so that a late access faults; such
- * slots never fault otherwise. The second kind is of files that are truncated,
+ * first kind of slot is made inaccessible when it is released, its addresses
+ * not to be used again for long, and as soon as a drain says that nobody
+ * reaches it, so that a late access faults; such slots never fault otherwise. The second kind is of files that are truncated,
  * where a fault is an error to be reported.
  *
  * Runs for a second, GPMM_LONG=1 for a minute; GPMM_SEED repeats a run's
@@ -21,6 +22,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +52,7 @@ static int stop;
 /* Since the last was cleared; every kind must have happened in the end. */
 static struct {
 	uint64_t accesses, holes, faults, pins, busy, discards, truncations;
-	uint64_t created, released, wrong;
+	uint64_t drained, held, created, released, wrong;
 } count;
 
 static void add(uint64_t *counter)
@@ -245,6 +247,32 @@ static void truncate_file(uint64_t choice)
 	add(&count.truncations);
 }
 
+/* What is unmapped and drained nobody touches, whatever he was about to do. */
+static void drain(unsigned int slot)
+{
+	struct gpmm_certificate found = { .capacity = 0 };
+	struct gpmm_host *host = kept[slot].host;
+	int ret;
+
+	if (!host || slot >= FIRST_FILE)
+		return;
+	if (gpmm_set_unmap(set, start_of(slot), SLOT_SIZE))
+		wrong("unmap", slot, 0);
+	ret = gpmm_drain(set, host, 0, 0, 2, &found);
+	if (ret == -ETIMEDOUT && !found.done &&
+	    (found.readers || found.pins || found.area_pins)) {
+		add(&count.held);
+		return;
+	}
+	if (ret || !found.done)
+		wrong("drain", slot, (uint64_t)-ret);
+	mprotect(gpmm_host_addr(host), SLOT_SIZE, PROT_NONE);
+	for (int i = 0; i < 10; i++)
+		sched_yield();
+	mprotect(gpmm_host_addr(host), SLOT_SIZE, PROT_READ | PROT_WRITE);
+	add(&count.drained);
+}
+
 static void change(uint64_t choice)
 {
 	unsigned int slot = choose_slot(choice >> 32 & 0xffff);
@@ -256,8 +284,10 @@ static void change(uint64_t choice)
 		replace(slot, choice & 0xffffffff);
 		break;
 	case 3:
-	case 4:
 		unmap(slot, choice & 0xffffffff);
+		break;
+	case 4:
+		drain(slot);
 		break;
 	case 5:
 	case 6:
@@ -293,18 +323,29 @@ static void put_word(void *at, uint64_t word)
 	__atomic_store_n((uint64_t *)at, word, __ATOMIC_RELAXED);
 }
 
+/* A fill goes by bytes. */
+static bool is_of(uint64_t word, unsigned int slot)
+{
+	for (; word; word >>= 8)
+		if (word & 0xff && (word & 0xff) != slot + 1)
+			return false;
+	return true;
+}
+
 static void check_words(unsigned int slot, const void *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i += 8) {
 		uint64_t word = get_word((const char *)bytes + i);
 
-		if (word && word != word_of(slot))
+		if (!is_of(word, slot))
 			wrong("word", word, word_of(slot));
 	}
 }
 
 struct device {
 	struct gpmm_guest guest;
+	int fd;		/* a file of its own */
+	gpmm_gpa_t own;	/* a page of its own */
 	struct gpmm_holder *holder;
 	struct gpmm_cache cache;
 	struct gpmm_pin held[HELD];
@@ -320,6 +361,12 @@ static gpmm_gpa_t pick(unsigned int slot, uint64_t choice, size_t *size)
 	*size = (words + 1) * 8;
 	first = choice % (SLOT_SIZE / 8 - words);
 	return start_of(slot) + first * 8;
+}
+
+static void make_words(uint64_t *buffer, unsigned int slot, size_t size)
+{
+	for (size_t i = 0; i < size / 8; i++)
+		buffer[i] = word_of(slot);
 }
 
 static void read_some(struct device *device, unsigned int slot, uint64_t choice)
@@ -342,9 +389,84 @@ static void write_some(struct device *device, unsigned int slot,
 	size_t size;
 	gpmm_gpa_t gpa = pick(slot, choice, &size);
 
-	for (size_t i = 0; i < size / 8; i++)
-		buffer[i] = word_of(slot);
+	make_words(buffer, slot, size);
 	note(slot, gpmm_write(&device->guest, gpa, buffer, size, &done));
+}
+
+static void fill_some(struct device *device, unsigned int slot, uint64_t choice)
+{
+	size_t size;
+	gpmm_gpa_t gpa = pick(slot, choice, &size);
+
+	note(slot, gpmm_fill(&device->guest, gpa, (uint8_t)(slot + 1), size,
+			     NULL));
+}
+
+/* To guest memory of its own, and from there back. */
+static void copy_some(struct device *device, unsigned int slot, uint64_t choice)
+{
+	uint64_t buffer[128], done;
+	size_t size;
+	gpmm_gpa_t gpa = pick(slot, choice, &size);
+
+	note(slot, gpmm_copy(&device->guest, device->own, gpa, size, &done));
+	if (gpmm_read(&device->guest, device->own, buffer, done, NULL))
+		wrong("read back", slot, done);
+	check_words(slot, buffer, done & ~UINT64_C(7));
+	if (gpmm_fill(&device->guest, device->own, (uint8_t)(slot + 1), size,
+		      NULL))
+		wrong("fill", slot, size);
+	note(slot, gpmm_copy(&device->guest, gpa, device->own, size, NULL));
+}
+
+static void compare_some(struct device *device, unsigned int slot,
+			 uint64_t choice)
+{
+	uint64_t buffer[128], done;
+	int result = 0, ret;
+	size_t size;
+	gpmm_gpa_t gpa = pick(slot, choice, &size);
+
+	make_words(buffer, slot, size);
+	ret = gpmm_compare(&device->guest, gpa, buffer, size, &result, &done);
+	note(slot, ret);
+	/* Zeros are less; there is nothing more. */
+	if (result > 0 || (!ret && !result && done != size))
+		wrong("compare", (uint64_t)result, done);
+}
+
+static void exchange_some(struct device *device, unsigned int slot,
+			  uint64_t choice)
+{
+	uint64_t expected = word_of(slot);
+	size_t size;
+	gpmm_gpa_t gpa = pick(slot, choice, &size);
+	int ret = gpmm_compare_exchange(&device->guest, gpa, GPMM_LE64,
+					GPMM_SEQ_CST, &expected,
+					word_of(slot));
+
+	note(slot, ret == -EAGAIN ? 0 : ret);
+	check_words(slot, &expected, 8);
+}
+
+/* Out to a file, and in from it. */
+static void stream_some(struct device *device, unsigned int slot,
+			uint64_t choice)
+{
+	uint64_t buffer[128], done;
+	size_t size;
+	gpmm_gpa_t gpa = pick(slot, choice, &size);
+
+	note(slot, gpmm_write_to(&device->guest, device->fd, 0, gpa, size,
+				 &done));
+	if (pread(device->fd, buffer, done, 0) != (ssize_t)done)
+		wrong("pread", slot, done);
+	check_words(slot, buffer, done & ~UINT64_C(7));
+	make_words(buffer, slot, size);
+	if (pwrite(device->fd, buffer, size, 0) != (ssize_t)size)
+		wrong("pwrite", slot, size);
+	note(slot, gpmm_read_from(&device->guest, device->fd, 0, gpa, size,
+				  &done));
 }
 
 static void load_and_store(struct device *device, unsigned int slot,
@@ -456,30 +578,50 @@ static void access_once(struct device *device)
 {
 	static void (*const ways[])(struct device *, unsigned int, uint64_t) = {
 		read_some, write_some, load_and_store, use_cache, pin_some,
-		gather_some,
+		gather_some, fill_some, copy_some, compare_some, exchange_some,
+		stream_some,
 	};
+	const size_t n = sizeof(ways) / sizeof(*ways);
 	uint64_t choice = rng_next(&device->rng);
 
-	ways[(choice >> 48) % 6](device, choose_slot(choice >> 32 & 0xffff),
+	ways[(choice >> 48) % n](device, choose_slot(choice >> 32 & 0xffff),
 				 choice & 0xffffffff);
+}
+
+static gpmm_gpa_t map_own(uintptr_t device)
+{
+	struct gpmm_host_options options = { .size = PAGE };
+	struct gpmm_area area = { .start = start_of(SLOTS) + device * PAGE,
+				  .size = PAGE, .flags = GPMM_RW };
+
+	if (gpmm_host_create(&options, &area.host))
+		abort();
+	area.hva = gpmm_host_addr(area.host);
+	if (gpmm_set_map(set, &area, 0))
+		abort();
+	gpmm_host_put(area.host);
+	return area.start;
 }
 
 static void *be_device(void *arg)
 {
 	struct device device = {
 		.guest = { .set = set },
+		.own = map_own((uintptr_t)arg),
 		.cache = { .guest = &device.guest, .access = GPMM_RW },
 		.rng.state = seed + 1000 * (1 + (uintptr_t)arg),
 	};
 
 	gpmm_thread_register();
-	if (gpmm_holder_create("device", &device.holder))
+	device.fd = memfd_create("device", MFD_CLOEXEC);
+	if (device.fd < 0 || gpmm_holder_create("device", &device.holder))
 		abort();
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
 		access_once(&device);
 	for (int i = 0; i < HELD; i++)
 		let_go(&device, &device.held[i]);
 	gpmm_holder_destroy(device.holder);
+	close(device.fd);
 	gpmm_thread_unregister();
 	return NULL;
 }
@@ -499,6 +641,7 @@ static bool has_happened(void)
 	const uint64_t *const counters[] = {
 		&count.accesses, &count.holes, &count.faults, &count.pins,
 		&count.discards, &count.busy, &count.truncations,
+		&count.drained, &count.held,
 	};
 
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
@@ -548,9 +691,9 @@ int main(void)
 	printf("seed %" PRIu64 ": %" PRIu64 " accesses, %" PRIu64 " holes, %"
 	       PRIu64 " faults, %" PRIu64 " pins, %" PRIu64 " discards (%"
 	       PRIu64 " busy), %" PRIu64 " truncations, %" PRIu64
-	       " memories\n", seed, count.accesses, count.holes, count.faults,
+	       " memories, %" PRIu64 " drained, %" PRIu64 " held\n", seed, count.accesses, count.holes, count.faults,
 	       count.pins, count.discards, count.busy, count.truncations,
-	       count.created);
+	       count.created, count.drained, count.held);
 	gpmm_fault_remove();
 	return count.wrong != 0;
 }

@@ -70,7 +70,8 @@ struct gpmm_guest {
  *
  * It covers every access below that takes a struct gpmm_guest; pointers that
  * are handed out (translations, pins) are not covered. A bad buffer of the
- * caller's is -EFAULT too.
+ * caller's is -EFAULT too. A thread that blocks the signal is killed by the
+ * fault: the kernel asks no handler then.
  *
  * Context: any; once for each gpmm_fault_remove().
  * Return: 0, or what the system said.
@@ -214,7 +215,8 @@ enum gpmm_order {
  *
  * Aligned in the guest and in the process (in a page-granular set the one is
  * the other) the access is single-copy atomic and ordered as named.
- * Misaligned it is neither, and may span areas.
+ * Misaligned it is neither, and may span areas: a store that fails in the
+ * second may have changed, and told @mark of, its bytes in the first.
  *
  * Context: registered.
  * Return: 0; the errors above; -EINVAL for no such type.
@@ -297,12 +299,14 @@ void gpmm_gather_release(const struct gpmm_guest *guest, struct gpmm_pin *pins,
  * @offset: in the file; -1: where it stands
  *
  * Without a copy between. The memory is pinned meanwhile, so the call may
- * block as long as the file likes. Less than @size is transferred where a
- * system call transferred less than it was asked for (the end of the file, a
- * pipe): still 0.
+ * block as long as the file likes. Less than @size is transferred where
+ * read(2) or write(2) would transfer less (the end of the file, a pipe, a
+ * signal after some bytes): still 0. As with write(2), a pipe without a reader
+ * raises SIGPIPE.
  *
  * Context: registered, not-reader.
- * Return: 0; the errors above; what the system said.
+ * Return: 0; the errors above; what the system said, -EINTR and -EAGAIN only
+ * where nothing was transferred.
  */
 int gpmm_read_from(const struct gpmm_guest *guest, int fd, off_t offset,
 		   gpmm_gpa_t gpa, uint64_t size, uint64_t *done);
