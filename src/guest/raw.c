@@ -9,8 +9,11 @@ size_t gpmm__raw_copy(void *target, const void *source, size_t size)
 	char *to = target;
 	size_t done = 0;
 
-	if (size > RAW_SHORT)
+	if (size > RAW_SHORT) {
 		done = raw_copy_blocks(to, from, size);
+		if (__builtin_expect(done == size, 1))
+			return 0;
+	}
 	if (size - done <= RAW_SHORT &&
 	    !raw_copy_short(to + done, from + done, size - done))
 		return 0;
