@@ -18,5 +18,14 @@ for header in "$srcdir"/include/gpmm/*.h; do
 	grep -qF "$line" "$srcdir/include/gpmm/gpmm.h" ||
 		{ echo "gpmm.h lacks $line"; failed=1; }
 done
+# The sections inlined, where the compiler finds liburcu without being told.
+for compile in "$CC -std=gnu11 -xc" ${CXX:+"$CXX -std=c++14 -xc++"}; do
+	echo '#include <urcu/urcu-memb.h>' | $compile -fsyntax-only - \
+		2>/dev/null || continue
+	echo '#include <gpmm/gpmm.h>' | $compile -DGPMM_INLINE_SECTIONS -Wall \
+		-Wextra -Werror -I"$srcdir/include" -fsyntax-only - && continue
+	echo "GPMM_INLINE_SECTIONS: not with $compile"
+	failed=1
+done
 [ "$CXX" ] || echo "no C++ compiler: the headers were tried as C only"
 exit "$failed"

@@ -17,6 +17,11 @@
  * takes time in proportion to the set, once, until the set is empty again;
  * lookups are somewhat slower then.
  *
+ * Host memory that a set lets go of is released without the set's lock, often
+ * by a thread of the library's own, which is not registered and takes no
+ * signals. A release callback may change sets, the one it comes from too; it
+ * must not destroy that one, nor wait for a thread that drains or destroys it.
+ *
  * Errors that every changing function may return:
  *   -EINVAL   misaligned, wrapping past 2^64, or otherwise malformed
  *   -ENOMEM   no memory to build the next state

@@ -51,6 +51,10 @@ void gpmm_thread_unregister(void);
 void gpmm_read_lock(void);
 void gpmm_read_unlock(void);
 
+#ifdef __cplusplus
+}
+#endif
+
 /*
  * A call costs as much as a lookup in a small set. An embedder that is built
  * against liburcu's headers, and links liburcu-memb, too, may define this
@@ -63,7 +67,4 @@ void gpmm_read_unlock(void);
 #define gpmm_read_unlock()	_urcu_memb_read_unlock()
 #endif
 
-#ifdef __cplusplus
-}
-#endif
 #endif
