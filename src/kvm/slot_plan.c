@@ -112,24 +112,13 @@ static void pair(struct slot_array *before, struct slot_array *after,
 	}
 }
 
-/* As pair_all(); the room is emit_moves()'s. */
-static int pair_one(struct slots *slots, const struct exchange *exchange)
-{
-	struct slot **before = exchange->before->at;
-	struct slot **after = exchange->after->at;
-
-	if (exchange->before->count && exchange->after->count &&
-	    !compare_kind(*before, *after))
-		match(*before, *after);
-	return gpmm__slot_array_room(&slots->by_host[0], 1);
-}
-
 static int pair_all(struct slots *slots, struct exchange *exchange)
 {
 	struct slot_array *by_host = slots->by_host;
 
+	/* One that stays: plan_in_place(). */
 	if (exchange->before->count <= 1 && exchange->after->count <= 1)
-		return pair_one(slots, exchange);
+		return 0;
 	if (sort_by_host(&by_host[0], exchange->before) ||
 	    sort_by_host(&by_host[1], exchange->after))
 		return -ENOMEM;
@@ -215,12 +204,6 @@ static void order_moves(struct slots *slots, struct slot_array *moves,
 {
 	size_t left = moves->count;
 
-	if (left == 1) {
-		add_change(slots, moves->at[0]->id, moves->at[0],
-			   moves->at[0]->match);
-		moves->at[0]->taken = true;
-		return;
-	}
 	while (left) {
 		size_t before = left;
 		size_t i;
@@ -363,15 +346,37 @@ static bool makes_hole(const struct exchange *exchange)
 	return false;
 }
 
+/* One slot that stays, if changed: many a transaction is no more than that. */
+static bool plan_in_place(struct slots *slots, struct exchange *exchange)
+{
+	struct slot *from, *to;
+
+	if (exchange->before->count != 1 || exchange->after->count != 1)
+		return false;
+	from = *exchange->before->at;
+	to = *exchange->after->at;
+	if (compare_kind(from, to))
+		return false;
+	match(from, to);
+	if (!same_region(&from->at, &to->at))
+		add_change(slots, from->id, from, to);
+	exchange->hole = !stays(from) && region_overlaps(&from->at, &to->at);
+	return true;
+}
+
 int gpmm__slots_plan(struct slots *slots, struct exchange *exchange)
 {
 	size_t most = exchange->before->count + exchange->after->count;
 
 	slots->changes.count = 0;
 	exchange->deletes = 0;
+	exchange->creates = 0;
 	if (gpmm__change_array_room(&slots->changes, most) ||
-	    gpmm__change_array_room(&slots->lost, slots->lost.count + most) ||
-	    pair_all(slots, exchange))
+	    gpmm__change_array_room(&slots->lost, slots->lost.count + most))
+		return -ENOMEM;
+	if (plan_in_place(slots, exchange))
+		return 0;
+	if (pair_all(slots, exchange))
 		return -ENOMEM;
 	emit_deletes(slots, exchange);
 	emit_moves(slots, exchange);
