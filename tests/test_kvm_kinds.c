@@ -248,6 +248,8 @@ static void test_populate_allocates_host_memory(void)
 	CU_ASSERT_EQUAL(resident(), 9);
 	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, -1, 0, 0), 0);
 	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, -1, 0, 5), -EINVAL);
+	CU_ASSERT_EQUAL(mprotect(gpmm_host_addr(host), PAGE, PROT_READ), 0);
+	CU_ASSERT_EQUAL(gpmm_kvm_populate(be, -1, 0, PAGE), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(fake.pre_faults, 0);
 	teardown();
 }

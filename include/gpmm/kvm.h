@@ -154,7 +154,8 @@ int gpmm_kvm_set_reserve(struct gpmm_backend *backend, unsigned int reserve);
  * and a vCPU that can, maps it into the guest too (KVM_PRE_FAULT_MEMORY).
  *
  * Context: not-reader. Writers wait for 16 MiB at a time.
- * Return: 0; -EINVAL; what the kernel said, with part of it done.
+ * Return: 0; -EINVAL; -EOPNOTSUPP where the host cannot (Linux before 5.14, or
+ * memory that it maps read-only); what the kernel said, with part of it done.
  */
 int gpmm_kvm_populate(struct gpmm_backend *backend, int vcpu_fd,
 		      gpmm_gpa_t start, uint64_t size);

@@ -56,8 +56,10 @@ static int populate_host(const struct kvm_region *part)
 
 	if (part->flags & KVM_MEM_GUEST_MEMFD)
 		return populate_file(part);
-	return madvise((void *)(uintptr_t)part->hva, part->size, advice) ?
-		-errno : 0;
+	if (!madvise((void *)(uintptr_t)part->hva, part->size, advice))
+		return 0;
+	/* An older kernel, or memory that is mapped otherwise. */
+	return errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
 /*
