@@ -100,6 +100,35 @@ static void test_churn(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+static size_t node_bytes(struct gpmm_set *set)
+{
+	struct gpmm_set_stats stats;
+
+	gpmm_set_get_stats(set, &stats);
+	return stats.node_bytes;
+}
+
+/* In full leaves, many at an edge, where the leaf before is full as well. */
+static void test_come_and_go(void)
+{
+	struct gpmm_set *set;
+	size_t bytes;
+	uint32_t i;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	for (i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL(put_area(set, i), 0);
+	bytes = node_bytes(set);
+	shuffle();
+	for (i = 0; i < COUNT; i++) {
+		CU_ASSERT_EQUAL(remove_area(set, order[i]), 0);
+		CU_ASSERT_EQUAL(put_area(set, order[i]), 0);
+	}
+	CU_ASSERT_EQUAL(node_bytes(set), bytes);
+	CU_ASSERT(has_from(set, 0));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 /* The worker tidies up no more. */
 static void stop_worker(struct gpmm_set *set)
 {
@@ -187,6 +216,7 @@ int main(void)
 		{ "at most 56 bytes an area, put in any order",
 		  test_random_order },
 		{ "at most 56 bytes an area after churn", test_churn },
+		{ "areas that come and go take no more nodes", test_come_and_go },
 		{ "what is removed gives its memory back", test_removal },
 		{ "a drain without memory changes nothing",
 		  test_drain_without_memory },

@@ -49,18 +49,27 @@ static inline bool root_is_wide(uintptr_t root)
 	return (root & ROOT_FORM) == ROOT_WIDE;
 }
 
+/* The class of a narrow tree's leaves. */
+static inline enum node_class narrow_leaf_class(uintptr_t root)
+{
+	return (root & ROOT_FORM) == ROOT_FLAT ? LEAF_FLAT : LEAF_NARROW;
+}
+
+/* The class of a narrow tree's inner nodes at a height. */
+static inline enum node_class narrow_inner_class(uintptr_t root,
+						 unsigned int height)
+{
+	return (root & ROOT_FORM) == ROOT_TALL &&
+	       height == root_height(root) ? INNER_TALL : INNER_NARROW;
+}
+
 /* The class of a tree's nodes at a height; 0 is the leaves'. */
 static inline enum node_class root_class(uintptr_t root, unsigned int height)
 {
-	switch (root & ROOT_FORM) {
-	case ROOT_FLAT:
-		return LEAF_FLAT;
-	case ROOT_TALL:
-		return height == root_height(root) ? INNER_TALL :
-			node_class(false, height);
-	default:
-		return node_class(root_is_wide(root), height);
-	}
+	if (root_is_wide(root))
+		return node_class(true, height);
+	return height ? narrow_inner_class(root, height) :
+			narrow_leaf_class(root);
 }
 
 /* ------------------------------------------------------------- reading --- */
@@ -130,7 +139,7 @@ void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
  * of this tree, give way to @n.
  */
 struct local_change {
-	const struct gpmm_iter *way;
+	struct gpmm_iter *way;
 	unsigned int place;
 	size_t removed;
 	const struct item *items;

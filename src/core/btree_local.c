@@ -31,20 +31,87 @@ static struct leaf leaf_at(enum node_class class, void *node, unsigned int len)
 	return (struct leaf){ class, node, narrow_record(class, node, 0), len };
 }
 
-/* The largest hole that ends at one of items [from, to]. */
+static int32_t larger(int32_t a, int32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The largest hole that ends at one of items [from, to). */
 static int32_t leaf_hole(const struct leaf *leaf, unsigned int from,
 			 unsigned int to)
 {
 	int32_t most = 0;
 
 	from += !from;		/* nothing is before the first */
-	to = to < leaf->len ? to : leaf->len - 1;
-	for (unsigned int i = from; i <= to; i++) {
-		int32_t hole = leaf->key[i] - (int32_t)leaf->record[i - 1].last;
-
-		most = hole > most ? hole : most;
-	}
+	to = to < leaf->len ? to : leaf->len;
+	for (unsigned int i = from; i < to; i++)
+		most = larger(most, leaf->key[i] -
+				    (int32_t)leaf->record[i - 1].last);
 	return most;
+}
+
+/* What is to happen to a leaf: items [a, b) give way. */
+struct splice {
+	unsigned int a;
+	unsigned int b;
+	const struct item *items;
+	unsigned int n;
+};
+
+/* The largest hole that there will be before, between and behind the new. */
+static int32_t new_hole(const struct leaf *leaf, const struct splice *splice)
+{
+	unsigned int i = 0;
+	int32_t most = 0, end;
+
+	if (splice->a)
+		end = (int32_t)leaf->record[splice->a - 1].last;
+	else if (splice->n)
+		end = (int32_t)splice->items[i++].last;
+	else
+		return 0;
+	for (; i < splice->n; i++) {
+		most = larger(most, (int32_t)splice->items[i].first - 1 - end);
+		end = (int32_t)splice->items[i].last;
+	}
+	return splice->b < leaf->len ?
+		larger(most, leaf->key[splice->b] - end) : most;
+}
+
+/*
+ * Some holes of a node have changed, of which @before was the largest and
+ * @after is. Return: whether its largest hole, @gap, is known all the same.
+ */
+static bool follow_gap(int32_t *gap, int32_t before, int32_t after)
+{
+	if (after >= *gap)
+		*gap = after;
+	else if (before == *gap)
+		return false;
+	return true;
+}
+
+/*
+ * What the parent is to keep of the leaf, from what it keeps. The leaf is read
+ * before it is written: to read what was just moved would wait for the stores.
+ */
+static void foresee(const struct leaf *leaf, const struct splice *splice,
+		    struct summary *summary)
+{
+	unsigned int a = splice->a, b = splice->b, n = splice->n;
+	int32_t before = leaf_hole(leaf, a, b + 1);
+	int32_t after = new_hole(leaf, splice);
+
+	if (!follow_gap(&summary->gap, before, after))
+		summary->gap = larger(after, larger(leaf_hole(leaf, 1, a),
+						    leaf_hole(leaf, b + 1,
+							      leaf->len)));
+	if (!a)
+		summary->key = n ? (int32_t)splice->items[0].first - 1 :
+				   leaf->key[b];
+	if (b == leaf->len)
+		summary->last = (int32_t)(n ? splice->items[n - 1].last :
+					      leaf->record[a - 1].last);
 }
 
 /* What is behind the items that give way moves to where the new ones end. */
@@ -75,70 +142,57 @@ static void put(const struct leaf *leaf, unsigned int i,
 	};
 }
 
-static void splice_leaf(const struct leaf *to, const struct leaf *from,
-			const struct local_change *change)
+/* All keys, a cache line at a time. */
+static void copy_keys(const struct leaf *to, const struct leaf *from)
 {
-	unsigned int a = change->place;
-	unsigned int n = (unsigned int)change->n;
+	for (unsigned int i = 0; i < node_cap(to->class); i += 16)
+		memcpy(&to->key[i], &from->key[i], 16 * sizeof(*to->key));
+}
 
+static void splice_leaf(const struct leaf *to, const struct leaf *from,
+			const struct splice *splice)
+{
 	if (to->key != from->key) {
-		memcpy(to->key, from->key,
-		       node_cap(to->class) * sizeof(*to->key));
-		memcpy(to->record, from->record, a * sizeof(*to->record));
+		copy_keys(to, from);
+		memcpy(to->record, from->record,
+		       splice->a * sizeof(*to->record));
 	}
-	open_up(to, from, a + n, a + (unsigned int)change->removed);
-	for (unsigned int i = 0; i < n; i++)
-		put(to, a + i, &change->items[i]);
+	open_up(to, from, splice->a + splice->n, splice->b);
+	for (unsigned int i = 0; i < splice->n; i++)
+		put(to, splice->a + i, &splice->items[i]);
 }
 
 /* The node on the way to write: the same one, or its copy's memory. */
 static void *writable(struct btree *tree, const struct local_change *change,
-		      unsigned int height)
+		      enum node_class class, unsigned int height)
 {
 	void *node = change->way->node[height];
 
 	if (height >= change->shared)
 		return node;
 	node_list_add(&tree->retired, node);
-	return gpmm__pool_take(tree->pool, root_class(tree->root, height),
-			       tree->stamp);
+	return gpmm__pool_take(tree->pool, class, tree->stamp);
 }
 
-/*
- * Some holes of a node have changed, of which @before was the largest and
- * @after is. Return: whether its largest hole, @gap, is known all the same.
- */
-static bool follow_gap(int32_t *gap, int32_t before, int32_t after)
-{
-	if (after >= *gap)
-		*gap = after;
-	else if (before == *gap)
-		return false;
-	return true;
-}
-
+/* @summary: what the leaf's parent keeps of it, and then is to; if it has one */
 static void change_leaf(struct btree *tree, const struct local_change *change,
-			struct summary *summary, bool is_top)
+			struct summary *summary)
 {
-	enum node_class class = root_class(tree->root, 0);
-	unsigned int a = change->place;
-	unsigned int n = (unsigned int)change->n;
-	unsigned int removed = (unsigned int)change->removed;
+	enum node_class class = narrow_leaf_class(tree->root);
+	const struct splice splice = {
+		change->place, change->place + (unsigned int)change->removed,
+		change->items, (unsigned int)change->n,
+	};
 	struct leaf from = leaf_at(class, change->way->node[0], change->len);
 	struct leaf to;
-	int32_t before = is_top ? 0 : leaf_hole(&from, a, a + removed);
 
 	node_visit();
-	to = leaf_at(class, writable(tree, change, 0),
-		     change->len + n - removed);
-	splice_leaf(&to, &from, change);
+	if (root_height(tree->root))
+		foresee(&from, &splice, summary);
+	to = leaf_at(class, writable(tree, change, class, 0),
+		     splice.a + splice.n + from.len - splice.b);
+	splice_leaf(&to, &from, &splice);
 	summary->child = to.key;
-	if (is_top)
-		return;
-	if (!follow_gap(&summary->gap, before, leaf_hole(&to, a, a + n)))
-		summary->gap = leaf_hole(&to, 1, to.len - 1);
-	summary->key = to.key[0];
-	summary->last = (int32_t)to.record[to.len - 1].last;
 }
 
 /* ------------------------------------------------------------- above it --- */
@@ -168,16 +222,11 @@ static bool is_last(struct inner_arrays inner, unsigned int i)
 static int32_t inner_hole(struct inner_arrays inner, unsigned int i)
 {
 	int32_t most = (int32_t)inner.gap[i];
-	int32_t hole;
 
-	if (i) {
-		hole = inner.key[i] - (int32_t)inner.last[i - 1];
-		most = hole > most ? hole : most;
-	}
-	if (!is_last(inner, i)) {
-		hole = inner.key[i + 1] - (int32_t)inner.last[i];
-		most = hole > most ? hole : most;
-	}
+	if (i)
+		most = larger(most, inner.key[i] - (int32_t)inner.last[i - 1]);
+	if (!is_last(inner, i))
+		most = larger(most, inner.key[i + 1] - (int32_t)inner.last[i]);
 	return most;
 }
 
@@ -197,10 +246,10 @@ static void change_inner(struct btree *tree, const struct local_change *change,
 			 unsigned int height, const struct summary *now,
 			 struct summary *kept)
 {
-	enum node_class class = root_class(tree->root, height);
+	enum node_class class = narrow_inner_class(tree->root, height);
 	unsigned int i = change->way->at[height];
 	const void *from = change->way->node[height];
-	void *node = writable(tree, change, height);
+	void *node = writable(tree, change, class, height);
 	int32_t before = inner_hole(narrow_arrays(class, from), i);
 	struct inner_arrays inner = narrow_arrays(class, node);
 
@@ -218,10 +267,11 @@ static void change_inner(struct btree *tree, const struct local_change *change,
 		kept->last = now->last;
 }
 
+/* Not with &&: gcc would load two members as one, just stored as two. */
 static bool is_same(const struct summary *a, const struct summary *b)
 {
-	return a->child == b->child && a->key == b->key &&
-	       a->last == b->last && a->gap == b->gap;
+	return a->child == b->child &&
+	       !((a->key ^ b->key) | (a->last ^ b->last) | (a->gap ^ b->gap));
 }
 
 /* What the parent keeps of the node on the way at @height. */
@@ -232,7 +282,7 @@ static struct summary kept_at(const struct btree *tree,
 
 	if (height++ == root_height(tree->root))
 		return (struct summary){ 0 };
-	class = root_class(tree->root, height);
+	class = narrow_inner_class(tree->root, height);
 	return get_summary(narrow_arrays(class, way->node[height]),
 			   way->at[height]);
 }
@@ -252,7 +302,7 @@ static unsigned int count_shared(const struct btree *tree,
 }
 
 /* Does the leaf then hold neither too many items nor too few? */
-static bool fits(const struct btree *tree, enum node_class class,
+static inline bool fits(const struct btree *tree, enum node_class class,
 		 const struct local_change *change)
 {
 	size_t then = change->len - change->removed + change->n;
@@ -268,7 +318,8 @@ static int reserve(struct btree *tree, enum node_class class,
 		   unsigned int shared)
 {
 	unsigned int top = root_height(tree->root);
-	bool tall = shared > top && root_class(tree->root, top) == INNER_TALL;
+	bool tall = shared > top &&
+		    narrow_inner_class(tree->root, top) == INNER_TALL;
 	int ret = pool_reserve(tree->pool, class, shared > 0);
 
 	shared -= (shared > 0) + tall;
@@ -277,15 +328,35 @@ static int reserve(struct btree *tree, enum node_class class,
 	return ret ? ret : pool_reserve(tree->pool, INNER_TALL, tall);
 }
 
-int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
+static void count_leaf(enum node_class class, struct local_change *change)
 {
-	enum node_class class = root_class(tree->root, 0);
-
-	if (node_is_wide(class))
-		return -ENOENT;
 	change->len = narrow_leaf_count(class, change->way->node[0],
 					NARROW_FILLER);
-	if (!fits(tree, class, change))
+}
+
+/*
+ * What goes behind a full leaf goes as well before the next. An area at a
+ * leaf's edge that comes and goes would make nearly every other leaf overflow.
+ */
+static bool step_over(enum node_class class, struct local_change *change)
+{
+	if (change->removed || change->place < node_cap(class) ||
+	    !gpmm__cursor_next_leaf(change->way))
+		return false;
+	change->place = 0;
+	count_leaf(class, change);
+	return true;
+}
+
+int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
+{
+	enum node_class class = narrow_leaf_class(tree->root);
+
+	if (root_is_wide(tree->root))
+		return -ENOENT;
+	count_leaf(class, change);
+	if (!fits(tree, class, change) &&
+	    !(step_over(class, change) && fits(tree, class, change)))
 		return -ENOENT;
 	change->shared = count_shared(tree, change->way);
 	if (!change->shared)
@@ -300,7 +371,7 @@ void gpmm__btree_replace_local(struct btree *tree,
 	unsigned int top = root_height(tree->root);
 	struct summary kept = kept_at(tree, way, 0), now = kept, above;
 
-	change_leaf(tree, change, &now, !top);
+	change_leaf(tree, change, &now);
 	for (unsigned int height = 1; height <= top; height++) {
 		if (is_same(&now, &kept))
 			return;

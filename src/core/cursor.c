@@ -30,17 +30,17 @@ static void descend_first(struct gpmm_iter *cursor, unsigned int height)
 	cursor->at[0] = 0;
 }
 
-static void seek_narrow(struct gpmm_iter *cursor, const void *node,
+static void seek_narrow(struct gpmm_iter *cursor, uintptr_t root,
 			uint64_t granule)
 {
-	enum node_class class = class_at(cursor, 0);
+	enum node_class class = narrow_leaf_class(root);
+	const void *node = root_node(root);
 	int32_t query = narrow_at(granule);
 	unsigned int n;
 
-	for (unsigned int height = root_height(cursor->root); height;
-	     height--) {
+	for (unsigned int height = root_height(root); height; height--) {
 		struct inner_arrays inner =
-			narrow_arrays(class_at(cursor, height), node);
+			narrow_arrays(narrow_inner_class(root, height), node);
 
 		node_visit();
 		n = narrow_count(inner.key, inner.cap, query);
@@ -79,7 +79,7 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 	if (!node)
 		return;
 	if (!root_is_wide(root)) {
-		seek_narrow(cursor, node, granule);
+		seek_narrow(cursor, root, granule);
 		return;
 	}
 	for (unsigned int height = root_height(root); height; height--) {

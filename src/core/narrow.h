@@ -63,8 +63,8 @@ static inline bool cursor_first(const struct gpmm_iter *cursor,
 	uintptr_t root = cursor->root;
 
 	if (root_node(root) && !root_is_wide(root) &&
-	    narrow_first(root_class(root, 0), cursor->node[0], cursor->at[0],
-			 first))
+	    narrow_first(narrow_leaf_class(root), cursor->node[0],
+			 cursor->at[0], first))
 		return true;
 	return gpmm__cursor_first(cursor, first);
 }

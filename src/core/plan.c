@@ -410,7 +410,6 @@ static bool is_taken(const struct plan *plan, struct span span)
 int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 {
 	struct span span = { item->first, item->last };
-	struct item new = *item;
 	int ret = 0;
 
 	if (!may_cut(plan, item->backend, item->first) ||
@@ -420,16 +419,14 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 	if (is_taken(plan, span))
 		ret = replace ? unmap_span(plan, span) : -EEXIST;
 	if (!ret)
-		ret = add_edit(plan, EDIT_MAP, &new, span, 0);
+		ret = add_edit(plan, EDIT_MAP, item, span, 0);
 	if (ret)
 		return ret;
-	new.touched = true;
-	new.carried = false;
 	if (!plan->removed) {
-		plan->first = plan->last = new.first;
+		plan->first = plan->last = item->first;
 		note_place(plan, plan->at.at[0]);
 	}
-	ret = insert(plan, &new);
+	ret = insert(plan, item);
 	if (!ret)
 		ret = merge_within(plan);
 	return ret ? ret : finish(plan);

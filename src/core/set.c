@@ -24,6 +24,8 @@ static int take_options(struct gpmm_set *set,
 	set->face.shift = (unsigned int)__builtin_ctzll(granule);
 	set->face.find = gpmm__find_path->way(0);
 	set->flavor = options->flavor;
+	set->txn.was.flavor = set->flavor;
+	set->txn.was.shift = set->face.shift;
 	set->limbo_max = options->limbo_max;
 	set->txn.plan.shift = set->face.shift;
 	set->txn.plan.merge = !options->no_merge;

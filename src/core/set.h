@@ -21,8 +21,21 @@
 #include "util/lock.h"
 #include "util/rcu.h"
 
+/*
+ * For writers, what is published and what never changes: readers keep taking
+ * the cache line of the set's face, and to have it back costs each time.
+ */
+struct published {
+	uintptr_t root;
+	size_t areas;
+	uint64_t generation;
+	const struct rcu_flavor_struct *flavor;
+	unsigned int shift;
+};
+
 struct gpmm_txn {
 	struct gpmm_set *set;
+	struct published was;
 	struct btree tree;
 	struct plan plan;
 	/* References taken for new items; given back on abort. */

@@ -18,7 +18,7 @@
 /* The highest granule of the set's space. */
 static uint64_t top_granule(const struct gpmm_set *set)
 {
-	return UINT64_MAX >> set->face.shift;
+	return UINT64_MAX >> set->txn.was.shift;
 }
 
 /* From bytes to granules; -EINVAL where the range is off the set's granule,
@@ -26,22 +26,24 @@ static uint64_t top_granule(const struct gpmm_set *set)
 static int to_granules(const struct gpmm_set *set, uint64_t start,
 		       uint64_t size, struct span *span)
 {
-	uint64_t granule = UINT64_C(1) << set->face.shift;
+	unsigned int shift = set->txn.was.shift;
 
 	if (!range_to_span(start, size, span) ||
-	    !is_aligned(start | size, granule))
+	    !is_aligned(start | size, UINT64_C(1) << shift))
 		return -EINVAL;
-	span->first >>= set->face.shift;
-	span->last >>= set->face.shift;
+	span->first >>= shift;
+	span->last >>= shift;
 	return 0;
 }
 
 static bool touches_poison(const struct gpmm_set *set, struct span span)
 {
+	unsigned int shift = set->txn.was.shift;
+
 	for (size_t i = 0; i < set->poisoned.len; i++) {
 		const struct gpmm_area *area = &set->poisoned.v[i].area;
-		struct span poison = { area->start >> set->face.shift,
-				       gpmm_area_last(area) >> set->face.shift };
+		struct span poison = { area->start >> shift,
+				       gpmm_area_last(area) >> shift };
 
 		if (span_overlaps(poison, span))
 			return true;
@@ -58,7 +60,7 @@ static bool needs_wide(const struct gpmm_txn *txn)
 	       plan->items.v[plan->items.len - 1].last > NARROW_LAST;
 }
 
-static struct local_change local_change(const struct plan *plan)
+static struct local_change local_change(struct plan *plan)
 {
 	return (struct local_change){
 		.way = &plan->at, .place = plan->place,
@@ -136,13 +138,14 @@ static int settle(struct gpmm_txn *txn, struct plan_mark mark, int ret)
 
 /* -------------------------------------------------------------- requests --- */
 
-static bool has_host_range(const struct gpmm_area *area)
+/* Where the area's host memory begins; 0 where it has not that much. */
+static uintptr_t host_address(const struct gpmm_area *area)
 {
 	uintptr_t base = (uintptr_t)gpmm_host_addr(area->host);
+	uintptr_t at = area->hva ? (uintptr_t)area->hva : base;
 	uint64_t size = gpmm_host_size(area->host);
-	uint64_t offset = area->hva ? (uintptr_t)area->hva - base : 0;
 
-	return offset < size && area->size <= size - offset;
+	return at - base < size && area->size <= size - (at - base) ? at : 0;
 }
 
 /* Check what the embedder wants mapped, and make an item of it. */
@@ -161,14 +164,14 @@ static int area_to_item(const struct gpmm_set *set,
 		.host = area->host,
 		.backend = area->backend ? area->backend : set->backend,
 		.flags = area->flags,
+		.touched = true,
 	};
 	if (!gpmm__backend_is_valid(item->backend))
 		return -EINVAL;
 	if (area->host) {
-		if (!has_host_range(area))
+		link = host_address(area);
+		if (!link)
 			return -EINVAL;
-		link = (uintptr_t)(area->hva ? area->hva :
-				   gpmm_host_addr(area->host));
 		link -= area->start;
 	}
 	item->link = link;
@@ -245,9 +248,9 @@ int gpmm_txn_protect(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size,
 int gpmm_txn_split(struct gpmm_txn *txn, gpmm_gpa_t at)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
-	uint64_t granule = at >> txn->set->face.shift;
+	uint64_t granule = at >> txn->was.shift;
 
-	if (!is_aligned(at, UINT64_C(1) << txn->set->face.shift))
+	if (!is_aligned(at, UINT64_C(1) << txn->was.shift))
 		return -EINVAL;
 	if (touches_poison(txn->set, (struct span){ granule, granule }))
 		return -EIO;
@@ -308,7 +311,7 @@ struct gpmm_view gpmm_txn_view(const struct gpmm_txn *txn)
 
 int gpmm__set_lock(struct gpmm_set *set)
 {
-	if (rcu_inside(set->flavor))
+	if (rcu_inside(set->txn.was.flavor))
 		return -EDEADLK;
 	return lock_acquire(&set->lock);
 }
@@ -316,13 +319,10 @@ int gpmm__set_lock(struct gpmm_set *set)
 /* Start from what is published. */
 static void start(struct gpmm_txn *txn)
 {
-	struct gpmm_set *set = txn->set;
-
-
-	txn->tree.root = set->face.root;
-	txn->tree.stamp = ++set->stamp;
-	txn->plan.root = set->face.root;
-	txn->areas = set->areas;
+	txn->tree.root = txn->was.root;
+	txn->tree.stamp = ++txn->set->stamp;
+	txn->plan.root = txn->was.root;
+	txn->areas = txn->was.areas;
 }
 
 int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
@@ -393,12 +393,15 @@ static void publish(struct gpmm_txn *txn)
 	uintptr_t root = root_node(txn->tree.root) ? txn->tree.root : 0;
 
 	/* With this root or the one before, either function will do. */
-	__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
-			 __ATOMIC_RELAXED);
+	if ((root ^ txn->was.root) & ROOT_BITS)
+		__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
+				 __ATOMIC_RELAXED);
 	rcu_publish(&set->face.root, root);
 	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
-	__atomic_store_n(&set->generation, set->generation + 1,
+	__atomic_store_n(&set->generation, ++txn->was.generation,
 			 __ATOMIC_RELEASE);
+	txn->was.root = root;
+	txn->was.areas = txn->areas;
 }
 
 /*
@@ -467,12 +470,12 @@ static void finish(struct gpmm_set *set)
 
 static bool is_idle(const struct gpmm_txn *txn)
 {
-	return txn->tree.root == txn->set->face.root && !txn->plan.edits.len;
+	return txn->tree.root == txn->was.root && !txn->plan.edits.len;
 }
 
 int gpmm_txn_commit(struct gpmm_txn *txn)
 {
-	int ret = rcu_inside(txn->set->flavor) ? -EDEADLK : 0;
+	int ret = rcu_inside(txn->was.flavor) ? -EDEADLK : 0;
 
 	if (!ret && txn->plan.edits.len)
 		ret = tell(txn);
@@ -498,7 +501,7 @@ bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 		return false;
 	start(txn);
 	if (!gpmm__btree_gather(&txn->tree) &&
-	    txn->tree.root != set->face.root) {
+	    txn->tree.root != txn->was.root) {
 		publish(txn);
 		retire(txn);
 		set->moves++;
