@@ -120,6 +120,17 @@ static TARGET struct gpmm_hit FIND(flat)(uintptr_t root, unsigned int shift,
 	return FIND(find_flat)(root_node(root), (uint32_t)granule, shift);
 }
 
+static TARGET struct gpmm_hit FIND(leaf)(uintptr_t root, unsigned int shift,
+					 uint64_t addr)
+{
+	uint64_t granule = addr >> shift;
+
+	if (__builtin_expect(root & ROOT_BITS || !root, 0) ||
+	    granule > NARROW_LAST)
+		return FIND(find)(root, shift, addr);
+	return FIND(find_narrow)(root, false, 0, (uint32_t)granule, shift);
+}
+
 #define WAY(name, form, height)						\
 static TARGET struct gpmm_hit FIND(name)(uintptr_t root,		\
 					 unsigned int shift,		\
@@ -144,7 +155,7 @@ WAY(tall3, ROOT_TALL, 3)
 static gpmm__find_fn *FIND(way)(uintptr_t root)
 {
 	static gpmm__find_fn *const inner[] = {
-		FIND(find), FIND(inner1), FIND(inner2), FIND(inner3),
+		FIND(leaf), FIND(inner1), FIND(inner2), FIND(inner3),
 	};
 	static gpmm__find_fn *const tall[] = {
 		FIND(find), FIND(tall1), FIND(tall2), FIND(tall3),
@@ -196,16 +207,19 @@ static inline TARGET void FIND(finish)(const void **node,
 	}
 }
 
-static inline TARGET void FIND(finish_flat)(const struct leaf_flat *leaf,
-					    const int32_t *query,
-					    unsigned int shift,
-					    struct gpmm_hit *hit)
+/* All in the same leaf, @flat or not. */
+static inline __attribute__((always_inline)) TARGET void
+FIND(finish_root)(const int32_t *key, const struct gpmm_record *record,
+		  bool flat, const int32_t *query, unsigned int shift,
+		  struct gpmm_hit *hit)
 {
 #pragma GCC unroll 4
-	for (size_t i = 0; i < GROUP; i++)
-		hit[i] = narrow_hit(leaf->key, leaf->record,
-				    COUNT64(leaf->key, query[i]),
-				    (uint32_t)query[i], shift);
+	for (size_t i = 0; i < GROUP; i++) {
+		size_t n = flat ? COUNT64(key, query[i]) :
+				  COUNT16(key, query[i]);
+
+		hit[i] = narrow_hit(key, record, n, (uint32_t)query[i], shift);
+	}
 }
 
 /* GROUP narrow lookups, level by level, of addresses within the extent. */
@@ -213,16 +227,24 @@ static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
 				      unsigned int shift,
 				      struct gpmm_hit *hit)
 {
+	const struct leaf_flat *flat = root_node(root);
+	const struct leaf_narrow *leaf = root_node(root);
 	unsigned int height = root_height(root);
 	const void *node[GROUP];
 
+	if (!(root & ROOT_BITS)) {
+		FIND(finish_root)(leaf->key, leaf->record, false, query, shift,
+				  hit);
+		return;
+	}
+	if ((root & ROOT_FORM) == ROOT_FLAT) {
+		FIND(finish_root)(flat->key, flat->record, true, query, shift,
+				  hit);
+		return;
+	}
 #pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++)
 		node[i] = root_node(root);
-	if ((root & ROOT_FORM) == ROOT_FLAT) {
-		FIND(finish_flat)(node[0], query, shift, hit);
-		return;
-	}
 	if (root & ROOT_FORM) {
 		FIND(step_tall)(node, query);
 		height--;
