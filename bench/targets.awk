@@ -123,12 +123,8 @@ function lookups(bench, title,		i, n, what, least) {
 		n = sizes[i]
 		least = best(bench, "uniform/hits/throughput", bound, n)
 		what = "64 a section, " title n " areas / bound"
-		if (n >= 64)
-			at_most(what, figure(bench, "uniform/hits/batch64",
-					     "gpmm", n), least, 1.3, best_name)
-		else
-			ratio(what, figure(bench, "uniform/hits/batch64",
-					   "gpmm", n), least, best_name)
+		at_most(what, figure(bench, "uniform/hits/batch64", "gpmm", n),
+			least, 1.3, best_name)
 	}
 }
 
@@ -145,29 +141,20 @@ function peers(		i, n, what, gpmm, limit) {
 		at_most("latency, " n " areas / best locked tree", gpmm,
 			best("lookup", what, tree, n), 0.45, best_name)
 	}
-	for (i = 2; i <= 5; i++)
-		independent(sizes[i], 1)
-	independent(sizes[1], 0)
-	independent(sizes[6], 0)
+	for (i = 1; i <= 6; i++)
+		independent(sizes[i])
 }
 
-function independent(n, target,		what, gpmm, qsbr, sorted, least) {
+function independent(n,		what, gpmm, qsbr, sorted, least) {
 	what = "uniform/hits/throughput"
 	gpmm = figure("lookup", what, "gpmm", n)
 	qsbr = figure("lookup", what, "gpmm-qsbr", n)
 	sorted = figure("lookup", what, array, n)
 	least = best("lookup", what, tree, n)
-	if (target) {
-		at_most("throughput, " n " areas / sorted array, rwlock", gpmm,
-			sorted, 0.35, "")
-		at_most("throughput, " n " areas / best locked tree", gpmm,
-			least, 0.15, best_name)
-	} else {
-		ratio("throughput, " n " areas / sorted array, rwlock", gpmm,
-		      sorted, "")
-		ratio("throughput, " n " areas / best locked tree", gpmm,
-		      least, best_name)
-	}
+	at_most("throughput, " n " areas / sorted array, rwlock", gpmm, sorted,
+		0.35, "")
+	at_most("throughput, " n " areas / best locked tree", gpmm, least,
+		0.15, best_name)
 	ratio("the same with qsbr, " n " areas / sorted array, rwlock", qsbr,
 	      sorted, "")
 	ratio("the same with qsbr, " n " areas / best locked tree", qsbr,
