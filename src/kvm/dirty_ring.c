@@ -130,12 +130,16 @@ static void take(struct dirty_rings *rings, const struct slots *slots,
 			region->gpa + entry->offset * rings->page;
 }
 
+/* There is room, unless KVM has reset entries and said that it had not. */
 static uint32_t drain(struct dirty_rings *rings, struct dirty_ring *ring,
 		      const struct slots *slots)
 {
+	uint32_t most = rings->room - rings->nr_taken;
 	uint32_t done = 0;
 
-	for (; done < rings->count; done++, ring->next++) {
+	if (most > rings->count)
+		most = rings->count;
+	for (; done < most; done++, ring->next++) {
 		struct kvm_dirty_gfn *entry =
 			&ring->entries[ring->next & (rings->count - 1)];
 
