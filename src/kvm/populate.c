@@ -79,6 +79,16 @@ static int pre_fault(struct kvm_backend *kvm, int vcpu_fd,
 	return ret == -EOPNOTSUPP ? 0 : ret;
 }
 
+static int populate_part(struct kvm_backend *kvm, int vcpu_fd,
+			 const struct kvm_region *part)
+{
+	int ret = populate_host(part);
+
+	if (!ret && vcpu_fd >= 0 && kvm->features & GPMM_KVM_PRE_FAULT)
+		ret = pre_fault(kvm, vcpu_fd, part);
+	return ret;
+}
+
 /* One part, under the lock: its slot and so its memory stay. */
 static int populate_next(struct kvm_backend *kvm, int vcpu_fd, uint64_t *first,
 			 uint64_t last, bool *more)
@@ -90,10 +100,7 @@ static int populate_next(struct kvm_backend *kvm, int vcpu_fd, uint64_t *first,
 		return ret;
 	*more = next_part(&kvm->slots, first, last, &part);
 	if (*more)
-		ret = populate_host(&part);
-	if (*more && !ret && vcpu_fd >= 0 &&
-	    kvm->features & GPMM_KVM_PRE_FAULT)
-		ret = pre_fault(kvm, vcpu_fd, &part);
+		ret = populate_part(kvm, vcpu_fd, &part);
 	lock_release(&kvm->lock);
 	if (*more && !ret) {
 		*more = last - part.gpa >= part.size;
