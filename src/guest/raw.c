@@ -2,22 +2,26 @@
 /* Copying and filling memory that may fault. */
 #include "guest/raw.h"
 
+#ifndef RAW_LONG
 /* A block that faults comes again bytewise, to where it stops exactly. */
-size_t gpmm__raw_copy(void *target, const void *source, size_t size)
+static size_t raw_copy_long(char *to, const char *from, size_t size)
 {
-	const char *from = source;
-	char *to = target;
-	size_t done = 0;
+	size_t done = raw_copy_blocks(to, from, size);
 
-	if (size > RAW_SHORT) {
-		done = raw_copy_blocks(to, from, size);
-		if (__builtin_expect(done == size, 1))
-			return 0;
-	}
 	if (size - done <= RAW_SHORT &&
 	    !raw_copy_short(to + done, from + done, size - done))
 		return 0;
 	return raw_copy_bytes(to + done, from + done, size - done);
+}
+#endif
+
+size_t gpmm__raw_copy(void *to, const void *from, size_t size)
+{
+	if (size > RAW_SHORT)
+		return raw_copy_long(to, from, size);
+	if (!raw_copy_short(to, from, size))
+		return 0;
+	return raw_copy_bytes(to, from, size);
 }
 
 size_t gpmm__raw_fill(void *target, int byte, size_t size)

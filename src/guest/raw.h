@@ -20,6 +20,8 @@
  *   raw_fill_blocks	Return: bytes done
  *   raw_copy_bytes	exactly up to the fault. Return: bytes not done
  *   raw_fill_bytes
+ *   raw_copy_long	the same for more than RAW_SHORT bytes, where RAW_LONG
+ *			says that it is not made of those
  */
 #ifndef GPMM_GUEST_RAW_H
 #define GPMM_GUEST_RAW_H

@@ -7,11 +7,10 @@
 /*
  * One vector, after which the target is aligned; blocks of four; the last
  * four, which may overlap the others. The registers move on only once a block
- * is through: where one faults it is not counted, and comes again bytewise.
+ * is through: where one faults it comes again bytewise, to where it stops
+ * exactly.
  */
 #define COPY(move, register, width, ...)				\
-	size_t left = size;						\
-									\
 	__asm__ volatile(FAULT_FROM					\
 			 move " (%0), %%" register "0\n\t"		\
 			 move " %%" register "0, (%1)\n\t"		\
@@ -47,12 +46,12 @@
 			 "xorl %k2, %k2\n\t"				\
 			 FAULT_TO					\
 			 __VA_ARGS__					\
-			 : "+r"(from), "+r"(to), "+r"(left)		\
+			 : "+r"(from), "+r"(to), "+r"(size)		\
 			 : "r"(width - ((size_t)to & (width - 1))),	\
 			   "i"(width)					\
 			 : "memory", "cc", "xmm0", "xmm1", "xmm2",	\
 			   "xmm3");					\
-	return size - left
+	return size ? raw_copy_bytes(to, from, size) : 0
 
 /* At least 128 bytes. */
 __attribute__((target("avx")))
@@ -67,7 +66,7 @@ static size_t copy_sse(char *to, const char *from, size_t size)
 	COPY("movups", "xmm", 16, "");
 }
 
-size_t gpmm__raw_copy_blocks(char *to, const char *from, size_t size)
+size_t gpmm__raw_copy_long(char *to, const char *from, size_t size)
 {
 	if (size >= 256 && __builtin_cpu_supports("avx"))
 		return copy_avx(to, from, size);

@@ -152,11 +152,14 @@ static inline size_t raw_copy_bytes(char *to, const char *from, size_t size)
 	return size;
 }
 
-size_t gpmm__raw_copy_blocks(char *to, const char *from, size_t size);
+#define RAW_LONG 1
 
-static inline size_t raw_copy_blocks(char *to, const char *from, size_t size)
+/* Nothing is left to do after it, so nothing is kept meanwhile: raw.h. */
+size_t gpmm__raw_copy_long(char *to, const char *from, size_t size);
+
+static inline size_t raw_copy_long(char *to, const char *from, size_t size)
 {
-	return gpmm__raw_copy_blocks(to, from, size);
+	return gpmm__raw_copy_long(to, from, size);
 }
 
 static inline size_t raw_fill_blocks(char *to, int byte, size_t size)
