@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Preallocation: how much faster two threads are than one. */
+/*
+ * Preallocation: how much faster two threads are than one. Cases that end in
+ * /cpu give the CPU time of all threads: what two take more than one is what
+ * they cost each other, also on a machine that is busy with something else.
+ */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -9,25 +13,47 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static double preallocate(uint64_t size, uint32_t flags, unsigned int threads)
+struct times {
+	double wall, cpu;	/* ns */
+};
+
+static struct times now(void)
+{
+	struct timespec cpu;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	return (struct times){
+		.wall = (double)bench_now(),
+		.cpu = (double)cpu.tv_sec * 1e9 + (double)cpu.tv_nsec,
+	};
+}
+
+static struct times since(struct times start)
+{
+	struct times end = now();
+
+	return (struct times){ end.wall - start.wall, end.cpu - start.cpu };
+}
+
+static struct times preallocate(uint64_t size, uint32_t flags, unsigned int threads)
 {
 	struct gpmm_host_options options = { .size = size, .flags = flags,
 					     .prealloc_threads = threads };
-	uint64_t start = bench_now(), end;
+	struct times start = now(), taken;
 	struct gpmm_host *host;
 
 	if (gpmm_host_create(&options, &host))
 		bench_die("cannot preallocate %llu MiB",
 			  (unsigned long long)(size / MIB));
-	end = bench_now();
+	taken = since(start);
 	gpmm_host_put(host);
-	return (double)(end - start);
+	return taken;
 }
 
 /* What a VMM without a library does: touch all of it. */
-static double touch(uint64_t size, uint32_t flags, unsigned int threads)
+static struct times touch(uint64_t size, uint32_t flags, unsigned int threads)
 {
-	uint64_t start = bench_now(), end;
+	struct times start = now(), taken;
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -39,9 +65,9 @@ static double touch(uint64_t size, uint32_t flags, unsigned int threads)
 		madvise(memory, size, MADV_HUGEPAGE);
 	for (uint64_t i = 0; i < size; i += 4096)
 		((volatile char *)memory)[i] = 0;
-	end = bench_now();
+	taken = since(start);
 	munmap(memory, size);
-	return (double)(end - start);
+	return taken;
 }
 
 /* One of two, by turns; ns are per MiB. */
@@ -50,27 +76,34 @@ static void run(const char *what, uint64_t size, uint32_t flags)
 	static const struct {
 		const char *name;
 		unsigned int threads;
-		double (*fn)(uint64_t, uint32_t, unsigned int);
+		struct times (*fn)(uint64_t, uint32_t, unsigned int);
 	} entries[] = {
 		{ "gpmm", 1, preallocate },
 		{ "gpmm", 2, preallocate },
 		{ "touch", 1, touch },
 	};
 	struct bench_samples ns[3] = { { .count = 0 } };
+	struct bench_samples cpu[3] = { { .count = 0 } };
+	double mib = (double)(size / MIB);
+	char what_cpu[64];
 
 	for (int rep = 0; rep < bench_options.reps; rep++)
-		for (size_t i = 0; i < 3; i++)
-			bench_samples_add(&ns[i],
-				entries[i].fn(size, flags,
-					      entries[i].threads) /
-				(double)(size / MIB));
-	for (size_t i = 0; i < 3; i++) {
-		struct bench_row row = bench_row("prealloc", what,
-						 entries[i].name,
-						 (int)entries[i].threads,
+		for (size_t i = 0; i < 3; i++) {
+			struct times taken = entries[i].fn(size, flags,
+							   entries[i].threads);
+
+			bench_samples_add(&ns[i], taken.wall / mib);
+			bench_samples_add(&cpu[i], taken.cpu / mib);
+		}
+	snprintf(what_cpu, sizeof(what_cpu), "%s/cpu", what);
+	for (size_t i = 0; i < 6; i++) {
+		struct bench_row row = bench_row("prealloc",
+						 i < 3 ? what : what_cpu,
+						 entries[i % 3].name,
+						 (int)entries[i % 3].threads,
 						 size / MIB);
 
-		row.ns = &ns[i];
+		row.ns = i < 3 ? &ns[i] : &cpu[i - 3];
 		bench_print(&row);
 	}
 }
