@@ -267,13 +267,6 @@ static void change_inner(struct btree *tree, const struct local_change *change,
 		kept->last = now->last;
 }
 
-/* Not with &&: gcc would load two members as one, just stored as two. */
-static bool is_same(const struct summary *a, const struct summary *b)
-{
-	return a->child == b->child &&
-	       !((a->key ^ b->key) | (a->last ^ b->last) | (a->gap ^ b->gap));
-}
-
 /* What the parent keeps of the node on the way at @height. */
 static struct summary kept_at(const struct btree *tree,
 			      const struct gpmm_iter *way, unsigned int height)
@@ -285,6 +278,21 @@ static struct summary kept_at(const struct btree *tree,
 	class = narrow_inner_class(tree->root, height);
 	return get_summary(narrow_arrays(class, way->node[height]),
 			   way->at[height]);
+}
+
+/* Does the node at @height keep just that of what is below it? */
+static bool is_kept(const struct btree *tree, const struct gpmm_iter *way,
+		    unsigned int height, const struct summary *summary)
+{
+	struct inner_arrays inner =
+		narrow_arrays(narrow_inner_class(tree->root, height),
+			      way->node[height]);
+	unsigned int i = way->at[height];
+
+	return inner.child[i] == summary->child &&
+	       inner.key[i] == summary->key &&
+	       (int32_t)inner.last[i] == summary->last &&
+	       (int32_t)inner.gap[i] == summary->gap;
 }
 
 /* ---------------------------------------------------------------- doors --- */
@@ -369,13 +377,13 @@ void gpmm__btree_replace_local(struct btree *tree,
 {
 	const struct gpmm_iter *way = change->way;
 	unsigned int top = root_height(tree->root);
-	struct summary kept = kept_at(tree, way, 0), now = kept, above;
+	struct summary now = kept_at(tree, way, 0), above;
 
 	change_leaf(tree, change, &now);
 	for (unsigned int height = 1; height <= top; height++) {
-		if (is_same(&now, &kept))
+		if (is_kept(tree, way, height, &now))
 			return;
-		kept = above = kept_at(tree, way, height);
+		above = kept_at(tree, way, height);
 		change_inner(tree, change, height, &now, &above);
 		now = above;
 	}

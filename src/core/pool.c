@@ -182,7 +182,9 @@ void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)
 	slab->meta[i] = stamp * 2 + 1;
 	pool->free[class]--;
 	slab->free_count--;
-	rebin(pool, slab);
+	/* In between nobody looks for it, and to move it is not cheap. */
+	if (!slab->free || slab->bin == BIN_EMPTY)
+		rebin(pool, slab);
 	if (!slab->free)
 		pool->open[class] = NULL;
 	node = slab->first + i * node_size(class);
@@ -190,9 +192,8 @@ void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)
 	return node;
 }
 
-void gpmm__pool_give(struct pool *pool, void *node)
+static void put_back(struct pool *pool, struct slab *slab, void *node)
 {
-	struct slab *slab = slab_of(node);
 	unsigned int i = slab_index(slab, node);
 
 	poison(node, node_size(slab->class));
@@ -201,17 +202,32 @@ void gpmm__pool_give(struct pool *pool, void *node)
 	slab->free |= UINT64_C(1) << i;
 	slab->free_count++;
 	pool->free[slab->class]++;
-	rebin(pool, slab);
 }
 
+void gpmm__pool_give(struct pool *pool, void *node)
+{
+	put_back(pool, slab_of(node), node);
+	rebin(pool, slab_of(node));
+}
+
+/* Nodes of one class that were taken together come together. */
 void gpmm__pool_give_all(struct pool *pool, struct node_list *list)
 {
+	struct slab *last[NODE_CLASSES] = { NULL };
 	void *next;
 
 	for (void *node = list->head; node; node = next) {
+		struct slab *slab = slab_of(node), **of = &last[slab->class];
+
 		next = (void *)(uintptr_t)*node_meta(node);
-		gpmm__pool_give(pool, node);
+		if (*of && *of != slab)
+			rebin(pool, *of);
+		*of = slab;
+		put_back(pool, slab, node);
 	}
+	for (unsigned int class = 0; class < NODE_CLASSES; class++)
+		if (last[class])
+			rebin(pool, last[class]);
 	*list = (struct node_list){ 0 };
 }
 
