@@ -115,11 +115,11 @@ static inline uint64_t gpmm_hit_bytes(const struct gpmm_set *set,
 				      struct gpmm_hit hit, gpmm_gpa_t gpa)
 {
 	const struct gpmm_set_face *face = (const struct gpmm_set_face *)set;
-	uint64_t last = hit.record->last;
+	uint64_t end = (uint64_t)hit.record->last + 1;
 
-	if (__builtin_expect(last == UINT32_MAX, 0))
-		last = ((const struct gpmm_wide_record *)hit.record)->last;
-	return ((last + 1) << face->shift) - gpa;
+	if (__builtin_expect((uint32_t)end == 0, 0))
+		end = ((const struct gpmm_wide_record *)hit.record)->last + 1;
+	return (end << face->shift) - gpa;
 }
 
 /* Bytes of the whole area. */

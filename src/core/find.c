@@ -6,10 +6,10 @@
  * lookups, then 64 at once:
  *
  *			N=64			N=4096
- *	portable	12.5	10.9	8.3	29.2	15.7	9.7
- *	SSE2		11.5	6.5	5.4	28.4	11.4	7.3
- *	AVX2		9.6	4.3	3.2	24.8	8.8	5.6
- *	AVX-512		8.9	4.3	3.3	24.0	8.1	5.4
+ *	portable	12.2	7.9	7.4	29.2	14.4	10.4
+ *	SSE2		11.8	6.4	5.3	28.1	11.2	7.6
+ *	AVX2		9.6	4.3	3.2	24.7	8.6	5.7
+ *	AVX-512		8.8	4.2	3.2	24.1	7.4	5.4
  *
  * Hits where they lie instead of copies of areas: 8.9 for 11.4 at N=64, 24.0
  * for 26.8 at 4096 (the lines of gpmm and gpmm-find). A tall top instead of

@@ -54,10 +54,9 @@ FIND(find_flat)(const struct leaf_flat *leaf, uint32_t granule,
 
 /* In a narrow tree of @height; inlined where @tall and @height are known. */
 static inline __attribute__((always_inline)) TARGET struct gpmm_hit
-FIND(find_narrow)(uintptr_t root, bool tall, unsigned int height,
+FIND(find_narrow)(const void *node, bool tall, unsigned int height,
 		  uint32_t granule, unsigned int shift)
 {
-	const void *node = root_node(root);
 	int32_t query = (int32_t)granule;
 	unsigned int above = height;
 	const struct leaf_narrow *leaf;
@@ -101,23 +100,24 @@ static TARGET struct gpmm_hit FIND(find)(uintptr_t root, unsigned int shift,
 	if ((root & ROOT_FORM) == ROOT_FLAT)
 		return FIND(find_flat)(root_node(root), (uint32_t)granule,
 				       shift);
-	return FIND(find_narrow)(root, root & ROOT_FORM, root_height(root),
-				 (uint32_t)granule, shift);
+	return FIND(find_narrow)(root_node(root), root & ROOT_FORM,
+				 root_height(root), (uint32_t)granule, shift);
 }
 
 /*
  * The same for the forms that most trees have, without a question of which it
- * is but one: a reader may come with the way of the tree before.
+ * is but one: a reader may come with the way of the tree before. Bits that are
+ * known are subtracted rather than masked.
  */
 static TARGET struct gpmm_hit FIND(flat)(uintptr_t root, unsigned int shift,
 					 uint64_t addr)
 {
 	uint64_t granule = addr >> shift;
+	uintptr_t node = root - ROOT_FLAT;
 
-	if (__builtin_expect((root & ROOT_BITS) != ROOT_FLAT, 0) ||
-	    granule > NARROW_LAST)
+	if (__builtin_expect(node & ROOT_BITS, 0) || granule > NARROW_LAST)
 		return FIND(find)(root, shift, addr);
-	return FIND(find_flat)(root_node(root), (uint32_t)granule, shift);
+	return FIND(find_flat)((const void *)node, (uint32_t)granule, shift);
 }
 
 static TARGET struct gpmm_hit FIND(leaf)(uintptr_t root, unsigned int shift,
@@ -128,7 +128,8 @@ static TARGET struct gpmm_hit FIND(leaf)(uintptr_t root, unsigned int shift,
 	if (__builtin_expect(root & ROOT_BITS || !root, 0) ||
 	    granule > NARROW_LAST)
 		return FIND(find)(root, shift, addr);
-	return FIND(find_narrow)(root, false, 0, (uint32_t)granule, shift);
+	return FIND(find_narrow)((const void *)root, false, 0,
+				 (uint32_t)granule, shift);
 }
 
 #define WAY(name, form, height)						\
@@ -137,12 +138,13 @@ static TARGET struct gpmm_hit FIND(name)(uintptr_t root,		\
 					 uint64_t addr)			\
 {									\
 	uint64_t granule = addr >> shift;				\
+	uintptr_t node = root - (form | height);			\
 									\
-	if (__builtin_expect((root & ROOT_BITS) != (form | height), 0) ||\
+	if (__builtin_expect(node & ROOT_BITS, 0) ||			\
 	    granule > NARROW_LAST)					\
 		return FIND(find)(root, shift, addr);			\
-	return FIND(find_narrow)(root, form, height, (uint32_t)granule,	\
-				 shift);				\
+	return FIND(find_narrow)((const void *)node, form, height,	\
+				 (uint32_t)granule, shift);		\
 }
 WAY(inner1, 0, 1)
 WAY(tall1, ROOT_TALL, 1)
