@@ -35,7 +35,8 @@ static struct times since(struct times start)
 	return (struct times){ end.wall - start.wall, end.cpu - start.cpu };
 }
 
-static struct times preallocate(uint64_t size, uint32_t flags, unsigned int threads)
+static struct times preallocate(uint64_t size, uint32_t flags,
+				unsigned int threads)
 {
 	struct gpmm_host_options options = { .size = size, .flags = flags,
 					     .prealloc_threads = threads };

@@ -513,6 +513,7 @@ static void memory_grows_in_place_within_its_reserve(void)
 			.kind = kinds[i], .size = MIB, .reserve = 3 * MIB,
 			.flags = GPMM_HOST_NODUMP });
 		char *addr = gpmm_host_addr(host);
+		struct gpmm_host_stats stats;
 
 		CU_ASSERT_FALSE(is_readable(addr + MIB));
 		addr[0] = 7;
@@ -529,6 +530,9 @@ static void memory_grows_in_place_within_its_reserve(void)
 		CU_ASSERT_TRUE(has_flag(host, " dd"));
 		CU_ASSERT_EQUAL(gpmm_host_grow(host, 4 * MIB), 0);
 		CU_ASSERT_TRUE(has_flag(host, " dd"));
+		gpmm_host_get_stats(host, &stats);
+		CU_ASSERT_EQUAL(stats.mapped, 4 * MIB);
+		CU_ASSERT_TRUE(stats.resident && stats.resident < 4 * MIB);
 		CU_ASSERT_EQUAL(addr[0], 7);
 		gpmm_host_put(host);
 	}

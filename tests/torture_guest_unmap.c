@@ -10,8 +10,9 @@
  * else was read from memory that had been freed and used again. Memory of the
  * first kind of slot is made inaccessible when it is released, its addresses
  * not to be used again for long, and as soon as a drain says that nobody
- * reaches it, so that a late access faults; such slots never fault otherwise. The second kind is of files that are truncated,
- * where a fault is an error to be reported.
+ * reaches it, so that a late access faults; such slots never fault otherwise.
+ * The second kind is of files that are truncated, where a fault is an error to
+ * be reported.
  *
  * Runs for a second, GPMM_LONG=1 for a minute; GPMM_SEED repeats a run's
  * choices.
@@ -691,9 +692,10 @@ int main(void)
 	printf("seed %" PRIu64 ": %" PRIu64 " accesses, %" PRIu64 " holes, %"
 	       PRIu64 " faults, %" PRIu64 " pins, %" PRIu64 " discards (%"
 	       PRIu64 " busy), %" PRIu64 " truncations, %" PRIu64
-	       " memories, %" PRIu64 " drained, %" PRIu64 " held\n", seed, count.accesses, count.holes, count.faults,
-	       count.pins, count.discards, count.busy, count.truncations,
-	       count.created, count.drained, count.held);
+	       " memories, %" PRIu64 " drained, %" PRIu64 " held\n", seed,
+	       count.accesses, count.holes, count.faults, count.pins,
+	       count.discards, count.busy, count.truncations, count.created,
+	       count.drained, count.held);
 	gpmm_fault_remove();
 	return count.wrong != 0;
 }

@@ -55,9 +55,9 @@ enum gpmm_numa {
 };
 
 /*
- * Zero is a good value of every member but @size (and @fd); what a kind cannot
- * do is refused (-EINVAL), never ignored. USER and GUEST_MEMFD take no @flags, no
- * @numa, no @prealloc_threads and no @reserve.
+ * Zero is a good value of every member but @size (and @fd, where one is
+ * needed); what a kind cannot do is refused (-EINVAL), never ignored. USER and
+ * GUEST_MEMFD take no @flags, no @numa, no @prealloc_threads and no @reserve.
  */
 struct gpmm_host_options {
 	enum gpmm_host_kind kind;
