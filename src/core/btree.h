@@ -136,7 +136,7 @@ void gpmm__btree_replace(struct btree *tree, uint64_t first, uint64_t last,
 /*
  * The same within one leaf of a narrow tree, along the way that is known: the
  * @removed items from @place on in the leaf at the end of @way, which is one
- * of this tree, give way to @n.
+ * of this tree, give way to @n. Reserving may go on to the next leaf's start.
  */
 struct local_change {
 	struct gpmm_iter *way;

@@ -22,8 +22,8 @@
 #include "util/rcu.h"
 
 /*
- * For writers, what is published and what never changes: readers keep taking
- * the cache line of the set's face, and to have it back costs each time.
+ * For writers, what publish() published and what never changes: readers keep
+ * taking the cache line of the set's face, and to have it back costs each time.
  */
 struct published {
 	uintptr_t root;
