@@ -33,6 +33,7 @@ struct memory {
 	pthread_rwlock_t lock;
 	char *hva;
 	uint64_t size, area_size;
+	uint64_t reach;		/* bytes that are accessed, about */
 	char *buffer;
 };
 
@@ -317,16 +318,18 @@ static const struct test tests[] = {
 
 #define ADDRESSES (1u << 16)
 
-/* Aligned to 8; none of @size crosses an area's end. */
+/* Aligned to 8, in any area, from its start as far as @reach is for all. */
 static void choose(const struct memory *memory, size_t size, uint64_t *gpa)
 {
-	uint64_t state = size, room = memory->area_size;
+	uint64_t state = size, areas = memory->size / memory->area_size;
+	uint64_t room = memory->reach / areas;
+	uint64_t slack = room > size ? (room - size) / 8 + 1 : 1;
 
 	for (size_t i = 0; i < ADDRESSES; i++) {
-		uint64_t area = bench_random(&state) % (memory->size / room);
-		uint64_t slack = (room - size) / 8 + 1;
+		uint64_t area = bench_random(&state) % areas;
 
-		gpa[i] = area * room + bench_random(&state) % slack * 8;
+		gpa[i] = area * memory->area_size +
+			 bench_random(&state) % slack * 8;
 	}
 }
 
@@ -432,14 +435,15 @@ static void map_areas(struct memory *memory, size_t areas)
 	free(model.area);
 }
 
-static void make(struct memory *memory, size_t areas, uint64_t area_size)
+static void make(struct memory *memory, size_t areas, uint64_t area_size,
+		 uint64_t reach)
 {
 	struct gpmm_host_options options = { .size = areas * area_size,
 		.flags = GPMM_HOST_THP, .prealloc_threads = 1 };
 	uint64_t *words;
 
 	*memory = (struct memory){ .size = options.size,
-				   .area_size = area_size };
+				   .area_size = area_size, .reach = reach };
 	pthread_rwlock_init(&memory->lock, NULL);
 	if (gpmm_host_create(&options, &memory->host) ||
 	    gpmm_set_create(NULL, &memory->set) ||
@@ -467,13 +471,14 @@ static void unmake(struct memory *memory)
 	free(memory->buffer);
 }
 
-/* @size: bytes of all areas together */
-static void run(size_t areas, const char *spread, uint64_t size)
+/* @size: bytes of all areas together; @reach: of those that are accessed */
+static void run(size_t areas, const char *spread, uint64_t size,
+		uint64_t reach)
 {
 	uint64_t *gpa = calloc(ADDRESSES, sizeof(*gpa));
 	struct memory memory;
 
-	make(&memory, areas, size / areas);
+	make(&memory, areas, size / areas, reach);
 	/* What crosses areas a plain lookup and memcpy cannot do. */
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		if (tests[i].size <= memory.area_size)
@@ -485,8 +490,10 @@ static void run(size_t areas, const char *spread, uint64_t size)
 int main(int argc, char **argv)
 {
 	static const size_t counts[] = { 64, 4096 };
+	uint64_t far;
 
 	bench_init(argc, argv);
+	far = (uint64_t)bench_scale(64, 256, 1024) * MIB;
 	bench_pin(0);
 	gpmm_thread_register();
 	if (gpmm_fault_install())
@@ -496,9 +503,9 @@ int main(int argc, char **argv)
 
 		if (bench_options.areas && bench_options.areas != n)
 			continue;
-		/* Pages that caches hold, and more than any does. */
-		run(n, "near", n * 4096 < 2 * MIB ? 2 * MIB : n * 4096);
-		run(n, "far", (uint64_t)bench_scale(64, 256, 1024) * MIB);
+		/* What caches near the CPU hold, and more than any does. */
+		run(n, "near", n * 4096 < 2 * MIB ? 2 * MIB : n * 4096, MIB);
+		run(n, "far", far, far);
 	}
 	gpmm_thread_unregister();
 	return 0;
