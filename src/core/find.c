@@ -8,15 +8,16 @@
  *			N=64			N=4096
  *	portable	12.2	7.9	7.4	29.2	14.4	10.4
  *	SSE2		11.8	6.4	5.3	28.1	11.2	7.6
- *	AVX2		9.6	4.3	3.2	24.7	8.6	5.7
- *	AVX-512		8.8	4.2	3.2	24.1	7.4	5.4
+ *	AVX2		9.6	4.3	3.2	23.9	8.5	5.7
+ *	AVX-512		8.8	4.2	3.2	23.1	7.4	5.4
  *
  * Hits where they lie instead of copies of areas: 8.9 for 11.4 at N=64, 24.0
  * for 26.8 at 4096 (the lines of gpmm and gpmm-find). A tall top instead of
- * one more level: 15.6 at N=1000, 20.8 at 1060, where it is full. A function
- * for each form of tree instead of one for all: 4.9 for 5.7 ns an independent
- * lookup at 4096, 3.6 for 3.9 at 8. Huge pages at N=1000000: about half of 600
- * ns. Prefetching a leaf's records there: a tenth; at 4096 it made independent
+ * one more level: 15.6 at N=1000, 20.8 at 1060, where it is full. One vector
+ * for a top that is half empty: 23.1 for 23.8 at 4096. A function for each
+ * form of tree instead of one for all: 4.9 for 5.7 ns an independent lookup at
+ * 4096, 3.6 for 3.9 at 8. Huge pages at N=1000000: about half of 600 ns.
+ * Prefetching a leaf's records there: a tenth; at 4096 it made independent
  * lookups half as slow again, hence PREFETCH_HEIGHT.
  */
 #include <stdlib.h>

@@ -71,6 +71,15 @@ FIND(find_narrow)(const void *node, bool tall, unsigned int height,
 		above--;
 	} else if (*(const int32_t *)node >= query) {
 		return nothing;
+	} else if (height) {
+		const struct inner_narrow *top = node;
+
+		/* A top is often less than half full. */
+		n = top->key[INNER_CAP / 2] == NARROW_FILLER ?
+			COUNT16(top->key, query) : COUNT32(top->key, query);
+		node_visit();
+		node = top->child[n - 1];
+		above--;
 	}
 #pragma GCC unroll 4
 	for (; above; above--) {
