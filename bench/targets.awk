@@ -338,7 +338,8 @@ function nested(		n) {
 		figure("nested_walk", "latency/2M", "four-loads", n), 1.5, "")
 }
 
-function guest_memory(		i, j, k, n, spread, verb, gpmm) {
+function guest_memory(		i, j, k, n, spread, verb, gpmm, over,
+				what) {
 	split("near far", spread, " ")
 	split("read write", verb, " ")
 	for (i = 2; i <= 4; i += 2)
@@ -349,12 +350,16 @@ function guest_memory(		i, j, k, n, spread, verb, gpmm) {
 				" / find + memcpy", gpmm, figure("guest",
 				"read/64/" spread[j], "find-memcpy", n), 1.3,
 				"")
-			gpmm = figure("guest", "load/8/" spread[j], "gpmm", n)
-			if (gpmm)
-				verdict("guest, load, " n " " spread[j] \
-					": ns over the lookup's", gpmm - \
-					figure("guest", "load/8/" spread[j],
-					"find-load", n), 3, 0, "")
+			over = figure("guest", "load/8/" spread[j], "gpmm", n) \
+			       - figure("guest", "load/8/" spread[j],
+					"find-load", n)
+			what = "guest, load, " n " " spread[j] \
+			       ": ns over the lookup's"
+			# The spread of DRAM is ten times what is asked for.
+			if (over && spread[j] == "near")
+				verdict(what, over, 3, 0, "")
+			else if (over)
+				info(what, over, "")
 			gpmm = figure("guest", "cached/" spread[j], "gpmm", n)
 			if (gpmm)
 				verdict("guest, cached translation, " n ": ns",
