@@ -17,15 +17,7 @@
 #include <unistd.h>
 
 #include "helpers/guest_fixture.h"
-
-/* ThreadSanitizer blocks all signals in a handler. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
+#include "helpers/tsan.h"
 
 #define BASE UINT64_C(0x40000000)
 #define SIZE (4 * PAGE)

@@ -19,15 +19,7 @@
 #include <gpmm/guest.h>
 
 #include "guest/raw.h"
-
-/* ThreadSanitizer blocks all signals in a handler, and follows no jump out. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
+#include "helpers/tsan.h"
 
 static int wrong;
 

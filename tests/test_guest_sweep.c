@@ -6,12 +6,12 @@
  */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "helpers/entries.h"
 #include "helpers/guest_fixture.h"
 #include "util/alloc.h"
 #include "util/rcu.h"
@@ -245,23 +245,12 @@ static const struct act accessing = { "access", access_all, nothing };
 /* ------------------------------------------------- what must not change --- */
 
 struct state {
-	unsigned int fds;
+	int fds;
 	long blocks;
 	uint64_t hosts, mapped;
 	unsigned int nesting;
 	int byte;
 };
-
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 static void take_state(struct state *state)
 {
@@ -275,7 +264,7 @@ static void take_state(struct state *state)
 	}
 	state->nesting = gpmm__rcu_nesting;
 	state->byte = *scene.hva[0];
-	state->fds = count_fds();
+	state->fds = count_entries("/proc/self/fd");
 	state->blocks = __atomic_load_n(&blocks, __ATOMIC_SEQ_CST);
 }
 

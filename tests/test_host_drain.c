@@ -2,13 +2,13 @@
 /* Drains: they end in time, and say who holds what. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "helpers/entries.h"
 #include "helpers/guest_fixture.h"
 
 #define BASE UINT64_C(0x900000)
@@ -112,6 +112,7 @@ static void the_certificate_names_who_holds_what(void)
 struct worker {
 	struct world *world;
 	pthread_barrier_t barrier;
+	pthread_t thread;
 	bool in_section;
 };
 
@@ -139,30 +140,45 @@ static void *hold_on(void *arg)
 	return NULL;
 }
 
+/* Return: what is held, once it is. */
+static struct gpmm_host *start_worker(struct worker *worker)
+{
+	struct gpmm_host *host = map(worker->world);
+
+	pthread_barrier_init(&worker->barrier, NULL, 2);
+	pthread_create(&worker->thread, NULL, hold_on, worker);
+	pthread_barrier_wait(&worker->barrier);
+	return host;
+}
+
+/* Let it go: then a drain is done. */
+static void end_worker(struct worker *worker, struct gpmm_host *host)
+{
+	struct gpmm_certificate certificate = { .capacity = 0 };
+
+	pthread_barrier_wait(&worker->barrier);
+	CU_ASSERT_EQUAL(gpmm_drain(worker->world->set, host, 0, 0, 30000,
+				   &certificate), 0);
+	CU_ASSERT_TRUE(certificate.done);
+	pthread_join(worker->thread, NULL);
+	pthread_barrier_destroy(&worker->barrier);
+	gpmm_host_put(host);
+	world_end(worker->world);
+}
+
 static void a_drain_ends_when_the_last_lets_go(bool in_section)
 {
 	struct gpmm_certificate certificate = { .capacity = 0 };
 	struct world world;
-	struct gpmm_host *host = map(&world);
 	struct worker worker = { .world = &world, .in_section = in_section };
-	pthread_t thread;
+	struct gpmm_host *host = start_worker(&worker);
 
-	pthread_barrier_init(&worker.barrier, NULL, 2);
-	pthread_create(&thread, NULL, hold_on, &worker);
-	pthread_barrier_wait(&worker.barrier);
 	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
 	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 20, &certificate),
 			-ETIMEDOUT);
 	CU_ASSERT_EQUAL(certificate.readers, in_section);
 	CU_ASSERT_EQUAL(certificate.pins, !in_section);
-	pthread_barrier_wait(&worker.barrier);
-	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
-			0);
-	CU_ASSERT_TRUE(certificate.done);
-	pthread_join(thread, NULL);
-	pthread_barrier_destroy(&worker.barrier);
-	gpmm_host_put(host);
-	world_end(&world);
+	end_worker(&worker, host);
 }
 
 static void a_drain_waits_for_pins_and_no_longer(void)
@@ -175,31 +191,14 @@ static void a_reader_that_stays_is_told_of_and_not_waited_for(void)
 	a_drain_ends_when_the_last_lets_go(true);
 }
 
-static int count_threads(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	int n = 0;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static void asking_again_costs_no_more_threads(void)
 {
 	struct gpmm_certificate certificate = { .capacity = 0 };
 	struct world world;
-	struct gpmm_host *host = map(&world);
 	struct worker worker = { .world = &world, .in_section = true };
-	pthread_t thread;
-	int before;
+	struct gpmm_host *host = start_worker(&worker);
+	int before = count_entries("/proc/self/task");
 
-	pthread_barrier_init(&worker.barrier, NULL, 2);
-	pthread_create(&thread, NULL, hold_on, &worker);
-	pthread_barrier_wait(&worker.barrier);
-	before = count_threads();
 	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
 	for (int i = 0; i < 30; i++) {
 		CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 0,
@@ -207,15 +206,8 @@ static void asking_again_costs_no_more_threads(void)
 		CU_ASSERT_TRUE(certificate.readers);
 	}
 	/* The set's own may have started meanwhile. */
-	CU_ASSERT_TRUE(count_threads() <= before + 2);
-	pthread_barrier_wait(&worker.barrier);
-	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, &certificate),
-			0);
-	CU_ASSERT_TRUE(certificate.done);
-	pthread_join(thread, NULL);
-	pthread_barrier_destroy(&worker.barrier);
-	gpmm_host_put(host);
-	world_end(&world);
+	CU_ASSERT_TRUE(count_entries("/proc/self/task") <= before + 2);
+	end_worker(&worker, host);
 }
 
 struct leaver {

@@ -2,7 +2,6 @@
 /* Every option of host memory, as the kernel tells what it did. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,6 +20,8 @@
 #include <CUnit/Basic.h>
 
 #include <gpmm/host.h>
+
+#include "helpers/entries.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -195,6 +196,24 @@ static uint64_t address_space(void)
 	return pages;
 }
 
+/* Who gives up privileges does so in a process of its own. */
+static void in_a_child(int (*run)(rlim_t limit), rlim_t limit)
+{
+	pid_t child;
+	int status;
+
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		_exit(run(limit));
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		printf("(privileges cannot be dropped here) ");
+	else
+		CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
 /* In a process that may lock @limit bytes, and is not root. */
 static int lock_too_much(rlim_t limit)
 {
@@ -220,25 +239,12 @@ static void locking_more_than_allowed_is_an_error(void)
 {
 	static const rlim_t limits[] = { 0, 64 * KIB };
 
-	for (size_t i = 0; i < 2; i++) {
-		pid_t child;
-		int status;
-
-		if (!mlock_locks()) {
-			printf("(no mlock here) ");
-			return;
-		}
-		fflush(NULL);
-		child = fork();
-		if (!child)
-			_exit(lock_too_much(limits[i]));
-		CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-		CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
-		if (WEXITSTATUS(status) == 77)
-			printf("(privileges cannot be dropped here) ");
-		else
-			CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+	if (!mlock_locks()) {
+		printf("(no mlock here) ");
+		return;
 	}
+	for (size_t i = 0; i < 2; i++)
+		in_a_child(lock_too_much, limits[i]);
 }
 
 static void a_numa_binding_holds_or_is_an_error(void)
@@ -384,18 +390,6 @@ static void prealloc_makes_all_resident_and_tells(void)
 	}
 }
 
-static int count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	int n = 0;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 /* No thread goes on, nothing stays mapped or open. */
 static void prealloc_can_be_given_up(void)
 {
@@ -447,10 +441,10 @@ static void growth_can_be_given_up(void)
 	gpmm_host_put(host);
 }
 
-/* In a process that may start no thread. */
-static int prealloc_alone(void)
+/* In a process that may start @limit threads, none. */
+static int prealloc_alone(rlim_t limit)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = { limit, limit };
 	struct seen seen = { 0 };
 	struct gpmm_host_options options = {
 		.size = 132 * MIB, .prealloc_threads = 3,
@@ -468,19 +462,7 @@ static int prealloc_alone(void)
 
 static void prealloc_does_without_threads(void)
 {
-	pid_t child;
-	int status;
-
-	fflush(NULL);
-	child = fork();
-	if (!child)
-		_exit(prealloc_alone());
-	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
-		printf("(privileges cannot be dropped here) ");
-	else
-		CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+	in_a_child(prealloc_alone, 0);
 }
 
 static void huge_pages_of_a_file_can_be_congruent(void)
