@@ -50,26 +50,18 @@ int gpmm__rings_enable(struct dirty_rings *rings, struct kvm_sys *sys)
 void gpmm__rings_fini(struct dirty_rings *rings)
 {
 	gpmm__free(rings->by_id);
-	gpmm__free(rings->taken);
+	vec_free(&rings->taken);
 }
 
 /* Have room for all entries of all rings, and of one more. */
 static int taken_room(struct dirty_rings *rings)
 {
-	size_t room = rings->nr_taken + rings->count;
+	size_t room = rings->count;
 	const struct dirty_ring *ring;
-	uint64_t *grown;
 
 	for (ring = rings->first; ring; ring = ring->more)
 		room += rings->count;
-	if (room <= rings->room)
-		return 0;
-	grown = gpmm__realloc(rings->taken, room * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	rings->taken = grown;
-	rings->room = room;
-	return 0;
+	return vec_reserve(&rings->taken, room);
 }
 
 int gpmm__rings_add(struct dirty_rings *rings, struct dirty_ring *ring,
@@ -126,15 +118,15 @@ static void take(struct dirty_rings *rings, const struct slots *slots,
 		return;
 	region = &rings->by_id[index];
 	if (entry->offset < region->size / rings->page)
-		rings->taken[rings->nr_taken++] =
-			region->gpa + entry->offset * rings->page;
+		vec_push(&rings->taken,
+			 region->gpa + entry->offset * rings->page);
 }
 
 /* There is room, unless KVM has reset entries and said that it had not. */
 static uint32_t drain(struct dirty_rings *rings, struct dirty_ring *ring,
 		      const struct slots *slots)
 {
-	uint32_t most = rings->room - rings->nr_taken;
+	size_t most = rings->taken.cap - rings->taken.len;
 	uint32_t done = 0;
 
 	if (most > rings->count)
@@ -156,9 +148,9 @@ static uint32_t drain(struct dirty_rings *rings, struct dirty_ring *ring,
 static void give_taken(struct dirty_rings *rings,
 		       const struct gpmm_dirty_sink *sink)
 {
-	for (size_t i = 0; sink->mark && i < rings->nr_taken; i++)
-		sink->mark(sink->arg, rings->taken[i], rings->page);
-	rings->nr_taken = 0;
+	for (size_t i = 0; sink->mark && i < rings->taken.len; i++)
+		sink->mark(sink->arg, rings->taken.v[i], rings->page);
+	rings->taken.len = 0;
 }
 
 int gpmm__rings_drain(struct dirty_rings *rings, struct slots *slots,

@@ -9,6 +9,7 @@
 #include <gpmm/dirty.h>
 
 #include "kvm/slots.h"
+#include "util/vec.h"
 
 struct dirty_ring {
 	struct kvm_dirty_gfn *entries;
@@ -29,9 +30,7 @@ struct dirty_rings {
 	struct dirty_ring *first;
 	bool unreset;		/* entries were taken, and KVM not told */
 	/* Guest addresses of those entries; there is room for all rings. */
-	uint64_t *taken;
-	size_t nr_taken;
-	size_t room;
+	VEC(uint64_t) taken;
 	struct kvm_region *by_id;	/* what a slot's number stands for */
 };
 
