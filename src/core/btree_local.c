@@ -311,7 +311,7 @@ static unsigned int count_shared(const struct btree *tree,
 
 /* Does the leaf then hold neither too many items nor too few? */
 static inline bool fits(const struct btree *tree, enum node_class class,
-		 const struct local_change *change)
+			const struct local_change *change)
 {
 	size_t then = change->len - change->removed + change->n;
 

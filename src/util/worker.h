@@ -2,8 +2,8 @@
 /*
  * One thread for the process that does what may wait: it lingers a few
  * milliseconds before each round of work, so that what piles up meanwhile is
- * done in one go, and every piece has its turn in each round. In the double build there is no thread, and work is done
- * where it is handed in.
+ * done in one go, and every piece has its turn in each round. In the double
+ * build there is no thread, and work is done where it is handed in.
  */
 #ifndef GPMM_UTIL_WORKER_H
 #define GPMM_UTIL_WORKER_H
