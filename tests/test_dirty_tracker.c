@@ -2,6 +2,7 @@
 /* The tracker and its clients, over a source that the test controls. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -433,6 +434,76 @@ static void test_no_write_is_lost_between_racing_harvests(void)
 	teardown();
 }
 
+/*
+ * Two words in turn, so that what is said above them is raced for, too: each
+ * page is marked once a round, and comes in one of the round's harvests.
+ */
+#define ROUNDS 20000
+
+static uint64_t round_begun, round_marked;
+
+static void *mark_in_rounds(void *arg)
+{
+	(void)arg;
+	for (uint64_t round = 1; round <= ROUNDS; round++) {
+		while (__atomic_load_n(&round_begun, __ATOMIC_SEQ_CST) < round)
+			sched_yield();
+		for (uint64_t page = 0; page < 64; page++) {
+			mark(page, 1);
+			mark(64 + page, 1);
+		}
+		__atomic_store_n(&round_marked, round, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static int count(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	uint8_t *times = arg;
+
+	for (; size; size -= PAGE, start += PAGE)
+		times[(start - START) / PAGE]++;
+	return 0;
+}
+
+/* Return: whether each page came once. */
+static bool harvest_round(struct gpmm_dirty_client *client, uint64_t round)
+{
+	uint8_t times[PAGES] = { 0 };
+	bool once = true;
+	bool last = false;
+
+	__atomic_store_n(&round_begun, round, __ATOMIC_SEQ_CST);
+	for (unsigned int i = 1; !last; i++) {
+		last = __atomic_load_n(&round_marked, __ATOMIC_SEQ_CST) ==
+		       round;
+		gpmm_dirty_harvest(client, GPMM_RANGE_ALL, count, times);
+		/* The marker may wait for this processor. */
+		if (i % 64 == 0)
+			sched_yield();
+	}
+	for (uint64_t page = 0; page < 2 * 64; page++)
+		once &= times[page] == 1;
+	return once;
+}
+
+static void test_a_mark_comes_once_in_racing_harvests(void)
+{
+	struct gpmm_dirty_client *client;
+	unsigned int wrong = 0;
+	pthread_t marker;
+
+	setup();
+	client = new_client();
+	pthread_create(&marker, NULL, mark_in_rounds, NULL);
+	for (uint64_t round = 1; round <= ROUNDS; round++)
+		wrong += !harvest_round(client, round);
+	pthread_join(marker, NULL);
+	CU_ASSERT_EQUAL(wrong, 0);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
 SUITE("dirty tracker",
 	TEST(test_marks_are_harvested_once_as_runs),
 	TEST(test_marks_outside_of_the_range_are_ignored),
@@ -444,4 +515,5 @@ SUITE("dirty tracker",
 	TEST(test_a_failing_source_loses_nothing),
 	TEST(test_bad_ranges_and_taken_sources_are_refused),
 	TEST(test_the_last_page_of_all_can_be_tracked),
-	TEST(test_no_write_is_lost_between_racing_harvests))
+	TEST(test_no_write_is_lost_between_racing_harvests),
+	TEST(test_a_mark_comes_once_in_racing_harvests))
