@@ -64,7 +64,37 @@ void gpmm_read_unlock(void);
 #include <urcu/urcu-memb.h>
 #include <urcu/static/urcu-memb.h>
 #define gpmm_read_lock()	_urcu_memb_read_lock()
-#define gpmm_read_unlock()	_urcu_memb_read_unlock()
+#define gpmm_read_unlock()	gpmm_read_unlock_inline()
+
+static __attribute__((noinline, cold, unused)) void gpmm_read_unlock_slow(void)
+{
+	_urcu_memb_read_unlock();
+}
+
+static __attribute__((noinline, cold, unused)) void gpmm_read_wake(void)
+{
+	urcu_common_wake_up_gp(&urcu_memb_gp);
+}
+
+/*
+ * _urcu_memb_read_unlock() with one question where that has three: who leaves
+ * an inner section may wake a waiting writer too, who looks again.
+ */
+static inline __attribute__((always_inline)) void
+gpmm_read_unlock_inline(void)
+{
+	unsigned long ctr = URCU_TLS(urcu_memb_reader).ctr;
+
+	if (__builtin_expect(!urcu_memb_has_sys_membarrier, 0)) {
+		gpmm_read_unlock_slow();
+		return;
+	}
+	cmm_barrier();
+	_CMM_STORE_SHARED(URCU_TLS(urcu_memb_reader).ctr, ctr - URCU_GP_COUNT);
+	cmm_barrier();
+	if (__builtin_expect(uatomic_read(&urcu_memb_gp.futex) == -1, 0))
+		gpmm_read_wake();
+}
 #endif
 
 #endif

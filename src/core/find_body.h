@@ -134,8 +134,14 @@ static TARGET struct gpmm_hit FIND(leaf)(uintptr_t root, unsigned int shift,
 {
 	uint64_t granule = addr >> shift;
 
-	if (__builtin_expect(root & ROOT_BITS || !root, 0) ||
-	    granule > NARROW_LAST)
+	if (__builtin_expect(root & ROOT_BITS, 0))
+		return FIND(find)(root, shift, addr);
+	/*
+	 * Lest gcc makes one branch of both questions, with five instructions:
+	 * 7.64 ns for 7.38 in a set of 8 (find.c says how that is measured).
+	 */
+	__asm__("" : "+r" (granule));
+	if (__builtin_expect(!root, 0) || granule > NARROW_LAST)
 		return FIND(find)(root, shift, addr);
 	return FIND(find_narrow)((const void *)root, false, 0,
 				 (uint32_t)granule, shift);
