@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Every public header stands alone, in C and in C++, with warnings as errors,
-# and the umbrella includes them all.
+# and the umbrella includes them all; each macro with a value can be used.
 : "${srcdir:=$(dirname "$0")/..}" "${CC:=cc}" "${CXX:=c++}"
 command -v "${CXX%% *}" >/dev/null || CXX=
 failed=0
@@ -17,6 +17,16 @@ for header in "$srcdir"/include/gpmm/*.h; do
 	case $header in */gpmm.h) continue ;; esac
 	grep -qF "$line" "$srcdir/include/gpmm/gpmm.h" ||
 		{ echo "gpmm.h lacks $line"; failed=1; }
+done
+values=$(sed -n 's/^#define \(GPMM_[A-Z0-9_]*\)[[:space:]].*/(void)\1;/p' \
+	"$srcdir"/include/gpmm/*.h)
+for compile in "$CC -std=c11 -xc" ${CXX:+"$CXX -std=c++14 -xc++"}; do
+	printf '%s\n' '#include <gpmm/gpmm.h>' 'void use(void);' \
+		'void use(void) {' "$values" '}' |
+		$compile -Wall -Wextra -Werror -pedantic \
+			-I"$srcdir/include" -fsyntax-only - && continue
+	echo "the macros' values: not with $compile"
+	failed=1
 done
 # The sections inlined, where the compiler finds liburcu without being told.
 for compile in "$CC -std=gnu11 -xc" ${CXX:+"$CXX -std=c++14 -xc++"}; do

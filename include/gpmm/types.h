@@ -42,9 +42,13 @@ struct gpmm_range {
 
 /*
  * The whole 64-bit space, where a function takes a range to look in (a limit,
- * a range to iterate). Its last byte is included.
+ * a range to iterate or to harvest). Its last byte is included.
  */
+#ifdef __cplusplus
+#define GPMM_RANGE_ALL (gpmm_range{ 0, UINT64_MAX })
+#else
 #define GPMM_RANGE_ALL ((struct gpmm_range){ 0, UINT64_MAX })
+#endif
 
 /* The library's version at run time, "major.minor.patch". Context: any. */
 const char *gpmm_version(void);
