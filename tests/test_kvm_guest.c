@@ -396,13 +396,20 @@ static void test_all_slots_of_the_machine_can_be_used(void)
 static void test_what_is_no_vm_is_refused(void)
 {
 	struct gpmm_backend *none;
-	int fds[2];
+	uint64_t features;
+	int vcpu, fds[2];
 
+	setup();
+	vcpu = guest.vcpus[0].fd;
 	CU_ASSERT_EQUAL(gpmm_kvm_create(-1, NULL, &none), -EBADF);
 	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
 	CU_ASSERT_EQUAL(gpmm_kvm_create(fds[0], NULL, &none), -ENOTTY);
+	CU_ASSERT_EQUAL(gpmm_kvm_create(guest.kvm_fd, NULL, &none), -ENOTTY);
+	CU_ASSERT_EQUAL(gpmm_kvm_create(vcpu, NULL, &none), -ENOTTY);
+	CU_ASSERT_EQUAL(gpmm_kvm_features(guest.kvm_fd, &features), -ENOTTY);
 	close(fds[0]);
 	close(fds[1]);
+	teardown();
 }
 
 /* ---------------------------------------------- what not all hosts have --- */

@@ -33,8 +33,11 @@ static const struct {
 
 int gpmm__kvm_features(struct kvm_sys *sys, uint64_t *features)
 {
+	int ret = gpmm__kvm_check_vm(sys);
 	uint64_t found = 0;
 
+	if (ret)
+		return ret;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
 		int has = gpmm__kvm_extension(sys, table[i].cap);
 

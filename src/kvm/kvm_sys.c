@@ -31,6 +31,16 @@ int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap)
 	return vm_ioctl(sys, KVM_CHECK_EXTENSION, cap);
 }
 
+int gpmm__kvm_check_vm(struct kvm_sys *sys)
+{
+	int ret = gpmm__kvm_extension(sys, KVM_CAP_USER_MEMORY);
+
+	if (ret < 0)
+		return ret == -EINVAL ? -ENOTTY : ret;
+	/* A version is what the device has, and no VM. */
+	return vm_ioctl(sys, KVM_GET_API_VERSION, 0) < 0 ? 0 : -ENOTTY;
+}
+
 int gpmm__kvm_sys_probe(struct kvm_sys *sys)
 {
 	int ret = gpmm__kvm_extension(sys, KVM_CAP_USER_MEMORY2);

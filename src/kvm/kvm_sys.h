@@ -86,6 +86,12 @@ struct kvm_region {
 /* Return: what KVM_CHECK_EXTENSION says; negative where @vm_fd is no VM. */
 int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap);
 
+/*
+ * Is @vm_fd a VM? /dev/kvm itself answers KVM_CHECK_EXTENSION, too; a vCPU
+ * calls it invalid. Return: 0, -ENOTTY or -EBADF.
+ */
+int gpmm__kvm_check_vm(struct kvm_sys *sys);
+
 /* Learn what the kernel offers. Return: 0 or -errno. */
 int gpmm__kvm_sys_probe(struct kvm_sys *sys);
 
