@@ -93,7 +93,7 @@ static int populate_part(struct kvm_backend *kvm, int vcpu_fd,
 static int populate_next(struct kvm_backend *kvm, int vcpu_fd, uint64_t *first,
 			 uint64_t last, bool *more)
 {
-	struct kvm_region part;
+	struct kvm_region part = { .size = 0 };
 	int ret = lock_acquire(&kvm->lock);
 
 	if (ret)
