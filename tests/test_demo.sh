@@ -149,6 +149,19 @@ sizes()
 	passes --memory 3G --high-memory 4G --timeout 60
 }
 
+# Exits 0 only where all of it was written, and never writes elsewhere.
+nowhere_to_write()
+{
+	$demo -m 1M >/dev/full 2>"$work/err"
+	got=$?
+	[ $got = 2 ] || wrong "a full device: status $got, not 2"
+	says '^vmm-demo: not all .* written' err
+	$demo -m 1M >&- 2>"$work/err"
+	got=$?
+	[ $got = 2 ] || wrong "no standard output: status $got, not 2"
+	says '^vmm-demo: standard output .* must be open' err
+}
+
 watchdog()
 {
 	ends 1 $demo --memory 1G --timeout 0.001
@@ -167,5 +180,6 @@ fi
 no_memory
 shows_what_happens
 sizes
+nowhere_to_write
 watchdog
 [ $failures = 0 ]

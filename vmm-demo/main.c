@@ -4,8 +4,10 @@
  * program that embeds gpmm. Start reading here.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "guest.h"
@@ -73,6 +75,20 @@ static bool demonstrate(const struct options *options)
 	return pass;
 }
 
+/* Or else what is opened next would be taken for it, and written to. */
+static void check_streams(void)
+{
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
+	    fcntl(STDERR_FILENO, F_GETFD) < 0)
+		cannot(errno, "standard output and error must be open");
+}
+
+static void check_written(void)
+{
+	if (fflush(stdout) || ferror(stdout))
+		cannot(0, "not all that it said could be written");
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -80,11 +96,13 @@ int main(int argc, char **argv)
 
 	/* For messages: libtool runs uninstalled programs as lt-vmm-demo. */
 	argv[0] = program_invocation_short_name = "vmm-demo";
+	check_streams();
 	options_parse(&options, argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	gpmm_log_set(log_line, &options);
 	gpmm_thread_register();
 	pass = demonstrate(&options);
 	gpmm_thread_unregister();
+	check_written();
 	return pass ? EXIT_PASS : EXIT_FAIL;
 }

@@ -48,7 +48,8 @@ static const char doc[] =
 	"Exit status:\n"
 	"  0   PASS: the guest ran and all its checks held\n"
 	"  1   FAIL: a check did not hold, or the guest died or hung\n"
-	"  2   it could not run: no usable KVM, no permission, no memory\n"
+	"  2   it could not run (no usable KVM, no permission, no memory), or its\n"
+	"      output was lost\n"
 	"  64  the command line makes no sense\n";
 
 static bool unit_of(const char *suffix, uint64_t *unit)

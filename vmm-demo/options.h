@@ -10,7 +10,7 @@
 enum {
 	EXIT_PASS = 0,
 	EXIT_FAIL = 1,		/* the guest found an error, died or hung */
-	EXIT_CANNOT = 2,	/* no usable KVM, or no memory */
+	EXIT_CANNOT = 2,	/* no usable KVM, no memory, output lost */
 };
 
 struct options {
