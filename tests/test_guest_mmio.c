@@ -346,6 +346,20 @@ static void a_window_is_released_after_its_last_callback(void)
 	world_end(&world);
 }
 
+static void a_window_can_outlive_its_set(void)
+{
+	static const struct gpmm_mmio_ops ops = { .read = device_read };
+	struct device device = { .fail = 0 };
+	struct world world;
+
+	world_make(&world, 0);
+	plug(&world, &device, &ops, BASE);
+	world_end(&world);
+	CU_ASSERT_EQUAL(device.released, 0);
+	CU_ASSERT_EQUAL(gpmm_mmio_retire(NULL, device.mmio), 0);
+	CU_ASSERT_EQUAL(device.released, 1);
+}
+
 /* Memory that comes and goes; where it is not ones are read. */
 struct coming {
 	struct world *world;
@@ -409,6 +423,7 @@ int main(void)
 		TEST(a_callback_may_remove_its_own_window),
 		TEST(a_callback_may_access_memory_and_windows),
 		TEST(a_window_is_released_after_its_last_callback),
+		TEST(a_window_can_outlive_its_set),
 		TEST(memory_that_goes_meanwhile_is_no_error),
 		CU_TEST_INFO_NULL,
 	};

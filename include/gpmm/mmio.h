@@ -58,12 +58,16 @@ int gpmm_mmio_create(const struct gpmm_mmio_ops *ops, void *arg,
 		     gpmm_gpa_t base, void (*release)(void *arg),
 		     struct gpmm_mmio **mmio);
 
-/* The area a window needs to be mapped. Context: any. */
+/*
+ * The area a window needs to be mapped, of the set's default backend. Context:
+ * any.
+ */
 struct gpmm_area gpmm_mmio_area(struct gpmm_mmio *mmio, uint64_t size);
 
 /*
  * gpmm_mmio_retire - remove a window for good
- * @set: the set it was unmapped from, before
+ * @set: the set it was unmapped from, before; NULL: no set has it, as it was
+ *	never mapped, or its set is destroyed
  *
  * After it returns no access finds the window. Those that found it before may
  * still be in its callbacks; the last of them is followed by the window's

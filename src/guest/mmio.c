@@ -72,9 +72,10 @@ void gpmm__mmio_put(struct gpmm_mmio *mmio)
 /* A grace period later nobody finds it: the references only fall. */
 int gpmm_mmio_retire(const struct gpmm_set *set, struct gpmm_mmio *mmio)
 {
-	if (rcu_inside(set->flavor))
+	if (set && rcu_inside(set->flavor))
 		return -EDEADLK;
-	gpmm__rcu_wait(set->flavor);
+	if (set)
+		gpmm__rcu_wait(set->flavor);
 	gpmm__mmio_put(mmio);
 	return 0;
 }
