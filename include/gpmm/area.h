@@ -52,7 +52,8 @@ struct gpmm_host;
  *
  * An area with @host is RAM or ROM: byte start + n of the guest is byte
  * hva + n of the process. One without is a device's window or a hole kept
- * reserved, and @owner is the embedder's (ignored where there is @host).
+ * reserved, and @owner is the embedder's (ignored where there is @host). Memory
+ * that the embedder has allocated itself needs a @host, too: GPMM_HOST_USER.
  */
 struct gpmm_area {
 	gpmm_gpa_t start;		/* first byte */
@@ -83,7 +84,8 @@ static inline bool gpmm_area_contains(const struct gpmm_area *area,
  *
  * Takes a reference on the area's host memory (nothing to do where it has
  * none), so that @area->hva stays valid until gpmm_area_unpin() though the
- * area may be unmapped meanwhile.
+ * area may be unmapped meanwhile. Where that memory is being discarded it waits
+ * for the end of that.
  *
  * Context: reader: inside the section in which @area was found.
  */
@@ -91,6 +93,7 @@ void gpmm_area_pin(const struct gpmm_area *area);
 
 /*
  * gpmm_area_unpin - drop a pin
+ * @area: as it was pinned, in a copy perhaps
  *
  * Context: any thread. The last drop may unmap the memory.
  */

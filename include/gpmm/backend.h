@@ -7,7 +7,8 @@
  * commit; published. If anything fails before the transaction is published
  * the set undoes it: backends that have not committed are told abort, those
  * that have (and those without begin/commit, whose calls act at once) are
- * told the inverse calls in reverse order, in a transaction of their own.
+ * told the inverse calls in reverse order, in a transaction of their own. A
+ * begin or a commit that failed is not followed by abort.
  *
  * A backend must make each call, or with begin/commit each transaction, whole
  * or not at all: a call that fails has changed nothing.
@@ -72,8 +73,9 @@ struct gpmm_backend_ops {
 
 /*
  * A backend: embed it in your own structure (recover that with offsetof), or
- * use @ctx. It must outlive every set that has areas of it, and one grace
- * period more (gpmm_set_drain()).
+ * use @ctx. Wherever a set has areas of it, it must be there until
+ * gpmm_set_destroy() has returned; or gpmm_set_drain(), after they were all
+ * unmapped.
  */
 struct gpmm_backend {
 	const struct gpmm_backend_ops *ops;
@@ -93,7 +95,7 @@ struct gpmm_backend *gpmm_backend_none(void);
 /*
  * gpmm_fanout_create - one backend in front of several
  * @backends: told in this order, undone in reverse
- * @count: 1 or more; none of them twice
+ * @count: 1 or more; none of them twice, nor in a fan-out among them
  * @fanout: receives the backend
  *
  * For areas that must be in several places at once: memslots and an IOMMU,

@@ -67,8 +67,9 @@ struct gpmm_dirty_source {
 
 /*
  * gpmm_dirty_create - make a tracker
- * @range: the guest addresses it tracks, page-aligned; one bit a page and one
- *	more for each client, of which only touched parts cost memory
+ * @range: the guest addresses it tracks, page-aligned, as the guest may have
+ *	(not GPMM_RANGE_ALL); one bit a page and one more for each client: all
+ *	cost address space, only touched parts memory
  * @sources: attached until it is destroyed
  * @dirty: receives it
  *

@@ -19,7 +19,8 @@
  *   a change of the map in between.
  *
  * For a set with a liburcu flavour of the embedder's (gpmm_set_options.flavor)
- * "registered" means: inside a section of that flavour.
+ * "registered" means: with that flavour. A thread of urcu-qsbr's is online, and
+ * holds up grace periods as long as the call takes.
  */
 #ifndef GPMM_GUEST_H
 #define GPMM_GUEST_H
@@ -111,6 +112,9 @@ struct gpmm_run {
 /*
  * gpmm_translate - where is this byte?
  * @access: GPMM_READ, GPMM_WRITE or both: what the area must allow
+ *
+ * Writes through @run->hva are not told to @mark; who makes them does that,
+ * afterwards (gpmm_dirty_mark()). The same goes for gpmm_cached().
  *
  * Context: reader; @run->hva is valid until the section's end.
  * Return: 0, -ENXIO, -ENODEV, -EACCES.
@@ -255,13 +259,17 @@ int gpmm_fetch_or(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
  * says how many.
  *
  * Context: registered. Owns: borrows @holder until the unpin.
- * Return: 0; -ENXIO, -ENODEV, -EACCES; -EINVAL; -ENOMEM.
+ * Return: 0; -ENXIO, -ENODEV, -EACCES; -EINVAL for a size of 0 or a range that
+ * wraps; -ENOMEM.
  */
 int gpmm_pin(const struct gpmm_guest *guest, struct gpmm_holder *holder,
 	     gpmm_gpa_t gpa, uint64_t size, uint32_t access,
 	     struct gpmm_pin *pin);
 
-/* Unpin, after telling @mark of the first @written bytes. Context: any. */
+/*
+ * Unpin, after telling @mark of the first @written bytes. Context: any, on the
+ * thread that uses the pin's holder.
+ */
 void gpmm_pin_release(const struct gpmm_guest *guest, struct gpmm_pin *pin,
 		      uint64_t written);
 
@@ -288,7 +296,7 @@ int gpmm_gather(const struct gpmm_guest *guest, struct gpmm_holder *holder,
  * gpmm_gather_release - unpin a scatter list
  * @written: bytes, from the list's start on, to tell @mark of
  *
- * Context: any.
+ * Context: any, on the thread that uses the pins' holder.
  */
 void gpmm_gather_release(const struct gpmm_guest *guest, struct gpmm_pin *pins,
 			 size_t count, uint64_t written);

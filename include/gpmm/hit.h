@@ -7,11 +7,14 @@
  *
  *	gpmm_read_lock();
  *	hit = gpmm_set_hit_rcu(set, gpa);
- *	if (hit.record && gpmm_hit_bytes(set, hit, gpa) >= 8)
+ *	if (hit.record && gpmm_hit_host(hit) &&
+ *	    gpmm_hit_bytes(set, hit, gpa) >= 8)
  *		value = *(uint64_t *)gpmm_hit_hva(hit, gpa);
  *	gpmm_read_unlock();
  *
- * A hit is valid inside the read section in which it was found.
+ * A hit is valid inside the read section in which it was found. Flags are not
+ * looked at, and writes are marked dirty by who makes them; gpmm_read(),
+ * gpmm_write() and their like (guest.h) do all that.
  */
 #ifndef GPMM_HIT_H
 #define GPMM_HIT_H

@@ -55,13 +55,15 @@ enum gpmm_numa {
 };
 
 /*
- * Zero is a good value of every member but @size (and @fd, where one is
- * needed); what a kind cannot do is refused (-EINVAL), never ignored. USER and
- * GUEST_MEMFD take no @flags, no @numa, no @prealloc_threads and no @reserve.
+ * Zero is a good value of every member but @size (and @fd and @user, where one
+ * is needed); what a kind cannot do is refused (-EINVAL), never ignored. USER
+ * and GUEST_MEMFD take no @flags, no @numa and no @prealloc_threads. Members
+ * that are named for other kinds (@fd), or that come too late (@gpa of USER,
+ * which lies where it lies), are not looked at.
  */
 struct gpmm_host_options {
 	enum gpmm_host_kind kind;
-	/* Bytes, a multiple of the page size (USER: any). */
+	/* Bytes, a multiple of the page size, HUGETLB's own (USER: any). */
 	uint64_t size;
 	/* GPMM_HOST_USER: the memory; its owner frees it, in @release. */
 	void *user;
@@ -84,10 +86,14 @@ struct gpmm_host_options {
 	 * so that they agree with guest addresses modulo 1 GiB where there is
 	 * 1 GiB, modulo 2 MiB where there are 2 MiB: KVM turns large pages off
 	 * for a slot that does not. MEMFD with GPMM_HOST_THP starts as far into
-	 * its file as that takes: see gpmm_host_offset().
+	 * its file as that takes: see gpmm_host_offset(). A multiple of the
+	 * page size, as @size is.
 	 */
 	gpmm_gpa_t gpa;
-	/* Bytes of address space to keep behind it, for gpmm_host_grow(). */
+	/*
+	 * ANON, MEMFD, HUGETLB: bytes of address space to keep behind it, for
+	 * gpmm_host_grow(); a multiple of the page size.
+	 */
 	uint64_t reserve;
 
 	/*
@@ -147,9 +153,13 @@ uint64_t gpmm_host_size(const struct gpmm_host *host);
 int gpmm_host_fd(const struct gpmm_host *host);
 uint64_t gpmm_host_offset(const struct gpmm_host *host);
 
+/* As it was created. Context: any, with a reference. */
 enum gpmm_host_kind gpmm_host_kind(const struct gpmm_host *host);
 
-/* Bytes of one page of it: what discards are aligned to. Context: any. */
+/*
+ * Bytes of one page of it: what discards are aligned to. Context: any, with a
+ * reference.
+ */
 uint64_t gpmm_host_page_size(const struct gpmm_host *host);
 
 /*

@@ -47,7 +47,8 @@ struct kvm_run;		/* of <linux/kvm.h> */
  *
  * As KVM_CHECK_EXTENSION says, which is a hint: a kernel may still refuse.
  *
- * Context: any. Return: 0; -EBADF, -ENOTTY where @vm_fd is no VM.
+ * Context: any. Return: 0; -EBADF, -ENOTTY where @vm_fd is no VM (/dev/kvm
+ * itself is none).
  */
 int gpmm_kvm_features(int vm_fd, uint64_t *features);
 
@@ -60,7 +61,9 @@ enum gpmm_kvm_log {
 	/*
 	 * The same, but a harvest clears and protects only its own range. Where
 	 * KVM can, a log starts with all pages set and protects none: it starts
-	 * at once, and the first harvest gives every page.
+	 * at once, and the first harvest of a client that was there before
+	 * gives every page. A client that is created after takes and protects
+	 * them all at its creation, and is given none of them.
 	 */
 	GPMM_KVM_LOG_MANUAL,
 	/* A ring a vCPU. The backend is made before the first vCPU is. */
@@ -120,7 +123,8 @@ struct gpmm_kvm_options {
  * Context: any; only the process that created the VM may use it.
  * Owns: borrows @vm_fd, which outlives the backend; the caller owns *@backend.
  * Return: 0; -EINVAL; -ENOMEM; -EBADF, -ENOTTY where @vm_fd is no VM;
- * -EOPNOTSUPP where the host lacks what was asked for.
+ * -EOPNOTSUPP where the host lacks what was asked for. GPMM_KVM_LOG_RING where
+ * there is a vCPU already is -EINVAL.
  */
 int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
 		    struct gpmm_backend **backend);
@@ -213,8 +217,9 @@ struct gpmm_kvm_event {
  * Context: writer.
  * Owns: duplicates event->fd; the caller owns *@hook.
  * Return: 0; -EINVAL; -ENOMEM; -EOPNOTSUPP without GPMM_KVM_EVENT (or
- * GPMM_KVM_EVENT_ANY_SIZE); -EEXIST where there is such an event; what the
- * kernel said.
+ * GPMM_KVM_EVENT_ANY_SIZE); -EEXIST where there is such an event in the VM (of
+ * one that no area covers yet, only the commit that maps one is told); -EBADF;
+ * what the kernel said.
  */
 int gpmm_kvm_attach_event(struct gpmm_backend *backend,
 			  const struct gpmm_kvm_event *event,
@@ -315,7 +320,10 @@ struct gpmm_kvm_vcpu_options {
 	 * is sent again where it came just before KVM_RUN. May be NULL.
 	 */
 	uint8_t *immediate_exit;
-	/* Sent to the thread inside; it needs a handler, which may be empty. */
+	/*
+	 * Sent to the thread inside. It needs a handler, which may be empty,
+	 * and must not be blocked in KVM_RUN: a writer would wait for ever.
+	 */
 	int signal;
 	/*
 	 * Makes KVM_RUN return, also where it is just about to be entered.
@@ -339,8 +347,8 @@ struct gpmm_kvm_vcpu_options {
  * Context: any.
  * Owns: borrows what @options points to until destroyed; the caller owns
  * *@vcpu, which the backend outlives.
- * Return: 0; -EINVAL where no way to kick is given; -ENOMEM; what mapping the
- * ring returned.
+ * Return: 0; -EINVAL where no way to kick is given, or no @run where there are
+ * rings; -ENOMEM; what mapping the ring returned.
  */
 int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
 			 const struct gpmm_kvm_vcpu_options *options,
@@ -353,13 +361,15 @@ void gpmm_kvm_vcpu_destroy(struct gpmm_kvm_vcpu *vcpu);
  * gpmm_kvm_run - KVM_RUN behind the gate
  * @vcpu_fd: from KVM_CREATE_VCPU
  *
- * -EINTR says that the gate, a signal or immediate_exit ended it: call it
- * again. An embedder's own use of immediate_exit needs a flag of its own
- * beside it, set before immediate_exit and looked at after each return, as
- * the gate clears immediate_exit where it has kicked.
+ * -EINTR says that the gate, a signal or immediate_exit ended it, or a full
+ * dirty ring, which is empty again: call it again. An embedder's own use of
+ * immediate_exit needs a flag of its own beside it, set before immediate_exit
+ * and looked at after each return, as the gate clears immediate_exit where it
+ * has kicked.
  *
  * Context: not-reader, by one thread at a time for each vCPU.
- * Return: 0 with an exit in kvm_run, or KVM_RUN's -errno.
+ * Return: 0 with an exit in kvm_run; KVM_RUN's -errno; or what emptying a full
+ * ring returned.
  */
 int gpmm_kvm_run(struct gpmm_kvm_vcpu *vcpu, int vcpu_fd);
 
@@ -381,11 +391,12 @@ void gpmm_kvm_leave(struct gpmm_kvm_vcpu *vcpu);
 /*
  * gpmm_kvm_dirty_source - what guests write, for a tracker (dirty.h)
  *
- * Its areas have GPMM_LOG_DIRTY; a tracker's first client is best created
- * after that was set. What was logged of a slot that is deleted, split, merged
- * or moved stays with its guest addresses: it is harvested first, where the
- * gate is closed. Where it is not, as no hole is made or no vCPU runs behind
- * it, a write could come between: all of such a slot counts as written.
+ * Its areas have GPMM_LOG_DIRTY. A client that was created before that was set
+ * does not see what was written until then (but see GPMM_KVM_LOG_MANUAL). What
+ * was logged of a slot that is deleted, split, merged or moved stays with its
+ * guest addresses: it is harvested first, where the gate is closed. Where it is
+ * not, as no hole is made or no vCPU runs behind it, a write could come
+ * between: all of such a slot counts as written.
  *
  * Context: any.
  * Owns: the backend's, and gone with it; one tracker at a time.

@@ -56,7 +56,7 @@ struct gpmm_pin {
  *
  * Context: reader: inside the section in which @area was found.
  * Owns: borrows @holder until gpmm_unpin().
- * Return: 0; -EINVAL; -ENOMEM.
+ * Return: 0; -EINVAL where that does not hold; -ENOMEM.
  */
 int gpmm_pin_area(struct gpmm_holder *holder, const struct gpmm_area *area,
 		  gpmm_gpa_t gpa, uint64_t size, struct gpmm_pin *pin);

@@ -165,7 +165,7 @@ bool gpmm_set_overlaps(const struct gpmm_set *set, gpmm_gpa_t start,
 		       uint64_t size);
 
 struct gpmm_hole {
-	uint64_t size;		/* bytes wanted */
+	uint64_t size;		/* bytes wanted; more than 0 */
 	uint64_t align;		/* of the start; a power of two; 0: 1 */
 	struct gpmm_range limit;	/* where to look; of size 0: anywhere */
 	/*
@@ -183,7 +183,8 @@ struct gpmm_hole {
  * It says where a hole is, not that it stays one: gpmm_view_find_free() of
  * gpmm_txn_view() and a map in one transaction have nobody between them.
  *
- * Context: registered. Return: 0; -ENOENT where nothing fits; -EINVAL.
+ * Context: registered. Return: 0; -ENOENT where nothing fits; -EINVAL for a
+ * size of 0, an alignment that is no power of two, or a limit that wraps.
  */
 int gpmm_set_find_free(const struct gpmm_set *set, const struct gpmm_hole *hole,
 		       gpmm_gpa_t *addr);
@@ -195,7 +196,7 @@ typedef int gpmm_area_fn(void *arg, const struct gpmm_area *area);
  * gpmm_set_for_each - visit the areas that intersect @range, ascending
  *
  * All within one snapshot and one read section: @fn must be short and must
- * not change this set.
+ * not change this set. A range of size 0, or that wraps, intersects none.
  *
  * Context: registered. Return: 0, or what @fn returned.
  */
@@ -216,7 +217,10 @@ struct gpmm_view {
 /* Context: reader. */
 struct gpmm_view gpmm_set_view_rcu(const struct gpmm_set *set);
 
-/* As their gpmm_set_ namesakes, within the view. Context: reader. */
+/*
+ * As their gpmm_set_ namesakes, within the view. Context: of these and all that
+ * follow, reader; for a view of gpmm_txn_view(), its.
+ */
 bool gpmm_view_find(struct gpmm_view view, gpmm_gpa_t addr,
 		    struct gpmm_area *area);
 bool gpmm_view_overlaps(struct gpmm_view view, gpmm_gpa_t start,
@@ -265,7 +269,8 @@ bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area);
 
 /*
  * gpmm_set_map - add an area
- * @area: its host memory, where it has one, must hold [hva, hva + size)
+ * @area: its host memory, where it has one, must hold [hva, hva + size);
+ *	without @area->host there is no memory, whatever @area->hva says
  * @how: 0 or GPMM_MAP_REPLACE
  *
  * With GPMM_MAP_REPLACE readers see the old areas or the new one, never a
@@ -330,10 +335,10 @@ int gpmm_set_split(struct gpmm_set *set, gpmm_gpa_t at);
 /*
  * gpmm_set_shrink_left - cut the left end off the area that contains @addr
  * gpmm_set_shrink_right - cut the right end off it
- * @size: bytes that stay; more than 0, at most its size
+ * @size: bytes that stay; more than 0, at most the area's size
  *
- * Context: writer. Return: 0; -ENOENT where no area contains @addr; -EINVAL;
- * the common errors.
+ * Context: writer. Return: 0; -ENOENT where no area contains @addr; the common
+ * errors, -EINVAL also for such a size.
  */
 int gpmm_set_shrink_left(struct gpmm_set *set, gpmm_gpa_t addr, uint64_t size);
 int gpmm_set_shrink_right(struct gpmm_set *set, gpmm_gpa_t addr, uint64_t size);
@@ -365,16 +370,23 @@ int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn);
 /*
  * gpmm_txn_commit - make it all real, or nothing of it
  *
+ * Context: writer; the thread that began @txn.
  * Owns: takes @txn, also on failure, when everything is as it was before
  * gpmm_txn_begin().
  * Return: 0 or the common errors.
  */
 int gpmm_txn_commit(struct gpmm_txn *txn);
 
-/* End a transaction and forget it. Cannot fail. Owns: takes @txn. */
+/*
+ * End a transaction and forget it. Cannot fail. Context: the thread that began
+ * it. Owns: takes @txn.
+ */
 void gpmm_txn_abort(struct gpmm_txn *txn);
 
-/* What the set would be now; valid until the next change or the end. */
+/*
+ * What the set would be now; valid until the next change or the end, without a
+ * read section. Context: the thread that began @txn.
+ */
 struct gpmm_view gpmm_txn_view(const struct gpmm_txn *txn);
 
 /*
@@ -429,7 +441,7 @@ struct gpmm_set_stats {
 	uint64_t stalls;	/* writers that waited for a grace period */
 };
 
-/* Context: writer. */
+/* Context: writer; all zeros from a callback of the set. */
 void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats);
 
 #ifdef __cplusplus

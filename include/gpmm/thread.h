@@ -25,7 +25,8 @@ extern "C" {
  * gpmm_thread_register - let this thread open read sections
  *
  * Every thread that reads a set registers first, once, and unregisters before
- * it exits. Threads that only write need not register.
+ * it exits. Threads that only write need not register. Nothing notices a thread
+ * that forgot: what it reads may be freed under it.
  *
  * Context: any thread, not-reader, not yet registered.
  */
@@ -57,8 +58,10 @@ void gpmm_read_unlock(void);
 
 /*
  * A call costs as much as a lookup in a small set. An embedder that is built
- * against liburcu's headers, and links liburcu-memb, too, may define this
- * before it includes any header of gpmm, and has both inlined.
+ * against liburcu's headers, and links liburcu-memb, too (pkg-config --cflags
+ * --libs gpmm liburcu-memb), may define this before it includes any header of
+ * gpmm, and has both inlined. They are liburcu's then, under the LGPL; what has
+ * them inlined is to be built anew for each of its releases.
  */
 #ifdef GPMM_INLINE_SECTIONS
 #include <urcu/urcu-memb.h>
