@@ -51,11 +51,12 @@ static void release_and_make_a_set(void *arg, void *addr, uint64_t size)
 }
 
 static int map_memory(struct gpmm_set *set, gpmm_gpa_t start,
-		      void (*done)(void *arg, void *addr, uint64_t size))
+		      void (*done)(void *arg, void *addr, uint64_t size),
+		      void *arg)
 {
 	struct gpmm_host_options options = {
 		.kind = GPMM_HOST_USER, .size = PAGE, .user = memory,
-		.release = done,
+		.release = done, .release_arg = arg,
 	};
 	struct gpmm_area area = { .start = start, .size = PAGE };
 	int ret = gpmm_host_create(&options, &area.host);
@@ -79,7 +80,8 @@ static void change(struct gpmm_set *set, struct rng *rng)
 			must(!gpmm_set_map(set, &area, 0));
 		else
 			must(!map_memory(set, area.start, rng_below(rng, 4) ?
-					 release : release_and_make_a_set));
+					 release : release_and_make_a_set,
+					 NULL));
 	}
 	/* Most of it, scattered, so that nodes move. */
 	for (gpmm_gpa_t i = 0; i < AREAS; i++)
@@ -127,11 +129,70 @@ static void test_sets_come_and_go(void)
 	CU_ASSERT_EQUAL(live, 0);
 }
 
+/* ------------------------------------------------------------ two by two */
+
+/* Both are in their release callbacks before either changes the other's set. */
+struct twin {
+	struct gpmm_set *set;
+	struct gpmm_set *other;
+	pthread_barrier_t *inside;
+};
+
+static void change_the_other(void *arg, void *addr, uint64_t size)
+{
+	struct gpmm_area area = { .start = 8 * PAGE, .size = PAGE };
+	struct twin *twin = arg;
+
+	pthread_barrier_wait(twin->inside);
+	must(!gpmm_set_map(twin->other, &area, 0));
+	must(!gpmm_set_unmap(twin->other, area.start, area.size));
+	release(NULL, addr, size);
+}
+
+static void *map_and_unmap(void *arg)
+{
+	struct twin *twin = arg;
+
+	must(!map_memory(twin->set, 0, change_the_other, twin));
+	must(!gpmm_set_unmap(twin->set, 0, PAGE));
+	return NULL;
+}
+
+/* A limbo that is always full makes each commit wait. */
+static void test_releases_change_each_others_sets(void)
+{
+	const struct gpmm_set_options options = { .limbo_max = 1 };
+	pthread_barrier_t inside;
+	struct twin twins[2];
+	pthread_t thread[2];
+
+	pthread_barrier_init(&inside, NULL, 2);
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options,
+						      &twins[i].set), 0);
+		twins[i].inside = &inside;
+		twins[1 - i].other = twins[i].set;
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, map_and_unmap, &twins[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(gpmm_set_drain(twins[i].set), 0);
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(gpmm_set_destroy(twins[i].set), 0);
+	pthread_barrier_destroy(&inside);
+	CU_ASSERT_EQUAL(failed, 0);
+	CU_ASSERT_EQUAL(live, 0);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
 		{ "sets come and go beside the worker",
 		  test_sets_come_and_go },
+		{ "releases change each other's sets",
+		  test_releases_change_each_others_sets },
 		{ 0 },
 	};
 

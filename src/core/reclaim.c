@@ -6,6 +6,9 @@
 /* Below this, waiting costs more than the memory. */
 #define LIMBO_LEAST	((size_t)4 << 20)
 
+/* This thread is in release callbacks, and so holds some set's reclaiming. */
+static _Thread_local bool releasing;
+
 /*
  * Give back what a set that has calmed down does not need: empty slabs, half
  * at a time, and then nodes that lie scattered move together.
@@ -69,10 +72,12 @@ bool gpmm__limbo_wants_worker(struct limbo *limbo)
 	return true;
 }
 
-bool gpmm__limbo_is_full(const struct gpmm_set *set)
+bool gpmm__limbo_makes_wait(const struct gpmm_set *set)
 {
 	size_t max = set->limbo_max;
 
+	if (releasing)
+		return false;
 	if (!max) {
 		max = set->pool.chunks.bytes / 4;
 		max = max > LIMBO_LEAST ? max : LIMBO_LEAST;
@@ -96,12 +101,16 @@ static bool take(struct gpmm_set *set, struct batch *batch)
 /* Context: reclaiming held, a grace period later. */
 static void release(struct gpmm_set *set, struct batch *batch)
 {
+	bool nested = releasing;
+
 	lock_acquire(&set->lock);
 	gpmm__pool_give_all(&set->pool, &batch->nodes);
 	set->limbo.waiting_bytes = 0;
 	lock_release(&set->lock);
+	releasing = true;
 	for (size_t i = 0; i < batch->hosts.len; i++)
 		gpmm_host_put(batch->hosts.v[i]);
+	releasing = nested;
 }
 
 void gpmm__set_leave_to_worker(struct gpmm_set *set)

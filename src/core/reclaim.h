@@ -46,8 +46,12 @@ bool gpmm__limbo_wants_worker(struct limbo *limbo);
 /* Have the worker empty limbo later. Context: without the set's lock. */
 void gpmm__set_leave_to_worker(struct gpmm_set *set);
 
-/* Is there more than the set's bound? Context: locked. */
-bool gpmm__limbo_is_full(const struct gpmm_set *set);
+/*
+ * Is there more than the set's bound, so that the caller is to wait? Not in a
+ * release callback: it would wait with one set's reclaiming held for another's,
+ * whose release may wait for the first. Context: locked.
+ */
+bool gpmm__limbo_makes_wait(const struct gpmm_set *set);
 
 /*
  * Wait for a grace period and release what was in limbo.

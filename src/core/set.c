@@ -290,7 +290,7 @@ int gpmm_set_repair(struct gpmm_set *set)
 		return ret;
 	ret = repair_locked(set);
 	lock_release(&set->lock);
-	gpmm__set_reclaim(set);
+	gpmm__set_leave_to_worker(set);
 	return ret;
 }
 

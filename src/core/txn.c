@@ -454,18 +454,21 @@ static int tell(struct gpmm_txn *txn)
 	return ret;
 }
 
-/* Let go of the lock; see to limbo. */
+/*
+ * Let go of the lock; see to limbo. The worker comes in any case: what limbo
+ * held is then free, and it alone gives that back.
+ */
 static void finish(struct gpmm_set *set)
 {
-	bool full = gpmm__limbo_is_full(set);
-	bool wake = !full && gpmm__limbo_wants_worker(&set->limbo);
+	bool wait = gpmm__limbo_makes_wait(set);
+	bool wake = gpmm__limbo_wants_worker(&set->limbo);
 
-	set->stalls += full;
+	set->stalls += wait;
 	lock_release(&set->lock);
-	if (full)
-		gpmm__set_reclaim(set);
-	else if (wake)
+	if (wake)
 		gpmm__worker_add(&set->limbo.work);
+	if (wait)
+		gpmm__set_reclaim(set);
 }
 
 static bool is_idle(const struct gpmm_txn *txn)
