@@ -162,10 +162,59 @@ static struct gpmm_set *leave_a_quarter(void)
 static void test_removal(void)
 {
 	struct gpmm_set *set = leave_a_quarter();
+	struct gpmm_set_stats stats;
 
 	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
 	CU_ASSERT(total_bytes(set) <= QUARTER);
+	/* Moving nodes is not a change. */
+	CU_ASSERT(set->moves > 0);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT_EQUAL(stats.commits, COUNT + 1);
 	CU_ASSERT(has_from(set, COUNT * 3 / 4));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* The writer who finds limbo full empties it; the rest is the worker's. */
+static void test_full_limbo_gives_back(void)
+{
+	const struct gpmm_set_options options = { .limbo_max = 1 };
+	struct gpmm_set_stats stats;
+	struct gpmm_set *set;
+	uint32_t i;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
+	for (i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL(put_area(set, i), 0);
+	CU_ASSERT_EQUAL(gpmm_set_clear(set), 0);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT(stats.stalls > 0);
+	CU_ASSERT_EQUAL(stats.total_bytes, 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* What the header calls a default in proportion: with few areas, 4 MiB. */
+static void test_limbo_is_bounded_unasked(void)
+{
+	struct gpmm_set *set = put_at_random();
+	struct gpmm_set_stats stats;
+	uint32_t i, flags;
+	size_t worst = 0;
+
+	stop_worker(set);
+	do {
+		for (i = 0; i < COUNT; i += 64) {
+			flags = set->stamp % 7 + 2;
+			CU_ASSERT_EQUAL(gpmm_set_protect(set, i * STRIDE,
+							 STRIDE / 2,
+							 gpmm_protect_to,
+							 &flags), 0);
+			gpmm_set_get_stats(set, &stats);
+			if (stats.limbo_bytes > worst)
+				worst = stats.limbo_bytes;
+		}
+	} while (!stats.stalls && worst < (size_t)8 << 20);
+	CU_ASSERT(stats.stalls > 0);
+	CU_ASSERT(worst > (size_t)3 << 20 && worst <= (size_t)4 << 20);
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
@@ -218,6 +267,10 @@ int main(void)
 		{ "at most 56 bytes an area after churn", test_churn },
 		{ "areas that come and go take no more nodes", test_come_and_go },
 		{ "what is removed gives its memory back", test_removal },
+		{ "a limbo that was full gives its memory back",
+		  test_full_limbo_gives_back },
+		{ "a limbo has a bound unasked",
+		  test_limbo_is_bounded_unasked },
 		{ "a drain without memory changes nothing",
 		  test_drain_without_memory },
 		{ "nodes that move stay while they are read",
