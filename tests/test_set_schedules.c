@@ -243,6 +243,22 @@ static void walk_twins(void)
 		violate("a walk lost an area");
 }
 
+/* What was found stays true as long as the generation read before it does. */
+static void keep_by_generation(void)
+{
+	uint64_t generation = gpmm_set_generation(set);
+	struct gpmm_area area;
+
+	gpmm_read_lock();
+	if (!gpmm_set_find_rcu(set, 1 * PAGE, &area))
+		violate("a replace showed a hole");
+	gpmm_read_unlock();
+	gpmm_read_lock();
+	if (gpmm_set_generation(set) == generation && !is_right(&area))
+		violate("a generation outlived its memory");
+	gpmm_read_unlock();
+}
+
 static void replace_twins(void)
 {
 	put_twins(2);
@@ -336,6 +352,12 @@ static void test_a_reader_and_two_writers(void)
 	explore_threads(replace_twins, read_twins, replace_and_drain, false);
 }
 
+static void test_a_generation_vouches(void)
+{
+	explore_threads(replace_and_drain, keep_by_generation, walk_twins,
+			false);
+}
+
 static void test_a_reader_who_is_too_late(void)
 {
 	explore_threads(read_too_late, replace_twins, replace_and_drain,
@@ -347,6 +369,8 @@ int main(void)
 	static const struct suite_test tests[] = {
 		{ "two readers and a writer", test_two_readers_and_a_writer },
 		{ "a reader and two writers", test_a_reader_and_two_writers },
+		{ "what a generation vouches for is there",
+		  test_a_generation_vouches },
 		{ "a reader who is too late is found out",
 		  test_a_reader_who_is_too_late },
 		{ 0 },

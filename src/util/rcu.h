@@ -93,6 +93,9 @@ void gpmm__rcu_wait(const struct rcu_flavor_struct *flavor);
 /* A published word: rcu_publish() pairs with rcu_read(). */
 static inline void rcu_publish(uintptr_t *word, uintptr_t value)
 {
+#ifdef GPMM_DOUBLE
+	point(false);
+#endif
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 #ifdef GPMM_DOUBLE
 	point(false);
