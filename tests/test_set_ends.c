@@ -225,6 +225,31 @@ static void test_the_top_grows_and_shrinks(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+/* The top loses all but its last child, which is not the transaction's. */
+static void test_the_top_goes_whole(void)
+{
+	const struct inner_narrow *last;
+	struct gpmm_set *set = create(PAGE);
+	struct inner_narrow then;
+	struct gpmm_txn *txn;
+
+	for (uint64_t i = 0; i < 1100; i++)
+		CU_ASSERT_EQUAL(put(set, 2 * i * PAGE, PAGE, 1), 0);
+	/* That child's first leaf has as few items as it may. */
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 2 * 1024 * PAGE, 2 * 9 * PAGE), 0);
+	CU_ASSERT_EQUAL_FATAL(root_height(set->face.root), 2);
+	last = ((const struct inner_narrow *)
+		root_node(set->face.root))->child[2];
+	then = *last;
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, 0, 2 * 1024 * PAGE), 0);
+	CU_ASSERT_EQUAL(root_node(gpmm_txn_view(txn).root), last);
+	CU_ASSERT_FALSE(memcmp(last, &then, sizeof(then)));
+	gpmm_txn_abort(txn);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 static void test_holes_at_the_ends(void)
 {
 	struct gpmm_hole hole = { .size = -PAGE, .limit = GPMM_RANGE_ALL };
@@ -582,6 +607,15 @@ static void change_while_released(void *arg, void *addr, uint64_t size)
 	++*(int *)arg;
 }
 
+static void change_while_aborted(void *arg, void *addr, uint64_t size)
+{
+	(void)addr;
+	CU_ASSERT_EQUAL(put(lab.set, 0x8000, size, 2), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, 0x8000, size), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), 0);
+	++*(int *)arg;
+}
+
 static void test_a_release_may_change_the_set(void)
 {
 	struct gpmm_area area;
@@ -594,6 +628,24 @@ static void test_a_release_may_change_the_set(void)
 	CU_ASSERT_EQUAL(calls, 0);
 	CU_ASSERT_EQUAL(gpmm_set_unmap(lab.set, area.start, area.size), 0);
 	CU_ASSERT_EQUAL(gpmm_set_drain(lab.set), 0);
+	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT(lab_unchanged(&lab));
+	fini_pages();
+}
+
+/* The transaction's reference is the last. */
+static void test_abort_releases_without_the_lock(void)
+{
+	struct gpmm_area area;
+	struct gpmm_txn *txn;
+	int calls = 0;
+
+	init_pages();
+	area = user_area(change_while_aborted, &calls);
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(lab.set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+	gpmm_host_put(area.host);
+	gpmm_txn_abort(txn);
 	CU_ASSERT_EQUAL(calls, 1);
 	CU_ASSERT(lab_unchanged(&lab));
 	fini_pages();
@@ -670,6 +722,8 @@ int main(void)
 		{ "where keys become wider", test_the_seam_of_key_widths },
 		{ "the top grows and shrinks",
 		  test_the_top_grows_and_shrinks },
+		{ "a top that goes leaves what it held alone",
+		  test_the_top_goes_whole },
 		{ "holes at the ends", test_holes_at_the_ends },
 		{ "bad options are refused", test_bad_options },
 		{ "bad maps are refused", test_bad_maps },
@@ -684,6 +738,8 @@ int main(void)
 		  test_no_writer_inside_a_writer },
 		{ "a release callback may change the set, not drain it",
 		  test_a_release_may_change_the_set },
+		{ "an abort releases without the lock",
+		  test_abort_releases_without_the_lock },
 		{ "what a release callback leaves in limbo goes, too",
 		  test_what_a_release_leaves_goes_too },
 		{ "abandon waits for readers", test_abandon_waits_for_readers },

@@ -328,6 +328,8 @@ int gpmm__set_check(struct gpmm_set *set)
 	wrong = gpmm__btree_check(set->face.root, &items);
 	if (!wrong && items != set->areas)
 		wrong = "a count of areas that is not the tree's";
+	if (!wrong && set->face.find != gpmm__find_path->way(set->face.root))
+		wrong = "the way of a tree of another form";
 	if (wrong) {
 		gpmm__log(GPMM_LOG_ERROR, "the tree has %s", wrong);
 		gpmm__btree_dump(set->face.root);
