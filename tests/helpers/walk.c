@@ -395,6 +395,35 @@ static int step_misuse(struct walk *w)
 
 /* ---------------------------------------------------------- transactions */
 
+static uint64_t sum_nodes(uintptr_t root, const void *node,
+			  unsigned int height)
+{
+	enum node_class class = root_class(root, height);
+	const uint64_t *word = node;
+	uint64_t sum = height;
+
+	for (size_t i = 0; i < node_size(class) / sizeof(*word); i++)
+		sum = (sum ^ word[i]) * UINT64_C(0x100000001b3);
+	for (unsigned int i = 0; height && i < node_len(class, node); i++)
+		sum = sum * 31 + sum_nodes(root, node_child(class, node, i),
+					   height - 1);
+	return sum;
+}
+
+static uint64_t sum_published(const struct walk *w)
+{
+	uintptr_t root = w->set->face.root;
+
+	return root ? sum_nodes(root, root_node(root), root_height(root)) : 0;
+}
+
+/* Invariant A, as long as a transaction changes nodes of its own. */
+static int check_published(struct walk *w)
+{
+	return w->txn && sum_published(w) != w->nodes ?
+	       wrong(w, "a node that readers reach was written") : 0;
+}
+
 static int step_begin(struct walk *w)
 {
 	int ret = gpmm_txn_begin(w->set, &w->txn);
@@ -402,6 +431,7 @@ static int step_begin(struct walk *w)
 	if (ret)
 		w->txn = NULL;
 	model_copy(&w->then, &w->now);
+	w->nodes = sum_published(w);
 	return agree(w, "begin", ret, 0);
 }
 
@@ -423,6 +453,8 @@ static int step_commit(struct walk *w)
 
 static int step_abort(struct walk *w)
 {
+	if (check_published(w))
+		return -1;
 	gpmm_txn_abort(w->txn);
 	w->txn = NULL;
 	model_copy(&w->now, &w->then);
@@ -671,6 +703,8 @@ int walk_check(struct walk *w)
 			     model_len(published(w)));
 	if (gpmm_set_is_empty(w->set) != !model_len(published(w)))
 		return wrong(w, "is_empty is wrong");
+	if (check_published(w))
+		return -1;
 	if (check_view(w, published(w), gpmm_set_view_rcu(w->set)))
 		return -1;
 	if (w->txn && check_view(w, &w->now, gpmm_txn_view(w->txn)))

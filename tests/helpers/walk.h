@@ -35,6 +35,7 @@ struct walk {
 	struct gpmm_txn *txn;
 	struct model now;	/* with the open transaction's changes */
 	struct model then;	/* what readers see while one is open */
+	uint64_t nodes;		/* a sum over all they may be reading */
 
 	/* At once; transactional; coarse, and picky about merges; two in one */
 	struct mock mock[WALK_MOCKS];
