@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The thread that all sets of the process share: nobody keeps it to himself. */
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -180,6 +182,37 @@ static void test_cancel_waits_for_what_runs(void)
 	gpmm__worker_put();
 }
 
+/* ------------------------------------------------------------- signals --- */
+
+static struct {
+	struct work work;
+	sigset_t blocked;
+	bool ran;
+} mask;
+
+static void note_mask(struct work *work)
+{
+	(void)work;
+	pthread_sigmask(SIG_SETMASK, NULL, &mask.blocked);
+	set(&mask.ran);
+}
+
+static void test_signals_are_for_others(void)
+{
+	sigset_t own;
+
+	mask.work.run = note_mask;
+	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
+	gpmm__worker_add(&mask.work);
+	wait_for(&mask.ran);
+	gpmm__worker_put();
+	CU_ASSERT(sigismember(&mask.blocked, SIGINT));
+	CU_ASSERT(sigismember(&mask.blocked, SIGUSR1));
+	CU_ASSERT(sigismember(&mask.blocked, SIGRTMAX));
+	pthread_sigmask(SIG_SETMASK, NULL, &own);
+	CU_ASSERT_FALSE(sigismember(&own, SIGUSR1));
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -191,6 +224,8 @@ int main(void)
 		  test_cancelled_in_its_round },
 		{ "a cancel waits for what runs",
 		  test_cancel_waits_for_what_runs },
+		{ "the thread takes no signals",
+		  test_signals_are_for_others },
 		{ 0 },
 	};
 
