@@ -148,13 +148,14 @@ static bool is_logged(const struct kvm_region *region)
 int gpmm__dirty_log_collect(struct dirty_log *log, struct slots *slots,
 			    uint64_t first, uint64_t last)
 {
-	const struct slot *slot = gpmm__slot_first(&slots->live, first);
+	struct slot_walk walk;
+	const struct slot *slot;
 	int ret = 0;
 
 	if (log->kind == GPMM_KVM_LOG_RING)
 		return gpmm__rings_drain(&log->rings, slots, &log->sink);
-	for (; slot && slot->at.gpa <= last && !ret;
-	     slot = slot->next)
+	for (slot = gpmm__slot_walk_start(&walk, &slots->live, first, last);
+	     slot && !ret; slot = gpmm__slot_walk_next(&walk))
 		if (is_logged(&slot->at) && !slot->missing)
 			ret = collect_slot(log, slots, slot, first, last);
 	return ret;

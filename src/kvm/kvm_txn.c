@@ -33,7 +33,11 @@ static void add_piece(struct kvm_txn *txn, const struct kvm_region *region,
 {
 	struct slot *piece = gpmm__spare_take(&txn->spare);
 
-	*piece = (struct slot){ .at = *region, .nomerge = nomerge };
+	piece->at = *region;
+	piece->nomerge = nomerge;
+	piece->taken = false;
+	piece->missing = false;
+	piece->match = NULL;
 	gpmm__slot_insert(&txn->pieces, piece);
 }
 
@@ -52,21 +56,55 @@ static int take_slot(struct kvm_txn *txn, struct slot *slot)
 	return 0;
 }
 
-/* From here on the pieces tell what is in [first, last], and beside it. */
-static int take(struct kvm_txn *txn, uint64_t first, uint64_t last)
+/* Without a guest_memfd all of it is 0 but the offset of a cut piece. */
+static bool file_runs_on(const struct kvm_region *left,
+			 const struct kvm_region *right)
 {
-	struct slot_tree *live = &txn->slots->live;
+	return !(left->flags & KVM_MEM_GUEST_MEMFD) ||
+	       (left->memfd == right->memfd &&
+		left->memfd_offset + left->size == right->memfd_offset);
+}
+
+static bool runs_on(const struct kvm_region *left,
+		    const struct kvm_region *right)
+{
+	return left->gpa + left->size == right->gpa &&
+	       left->hva + left->size == right->hva &&
+	       left->flags == right->flags && file_runs_on(left, right);
+}
+
+/* Must @slot be taken for what is to be in a region? */
+static bool matters(const struct slot *slot, const struct kvm_region *region)
+{
+	return !slot->taken && !slot->missing &&
+	       (region_overlaps(&slot->at, region) ||
+		(!slot->nomerge && (runs_on(&slot->at, region) ||
+				    runs_on(region, &slot->at))));
+}
+
+/*
+ * From here on the pieces tell what is in the region, and what it may be
+ * merged with.
+ */
+static int take(struct kvm_txn *txn, const struct kvm_region *region,
+		bool nomerge)
+{
+	uint64_t first = region->gpa;
+	uint64_t last = region_last(region);
+	struct slot_walk walk;
 	struct slot *slot;
 	int ret = 0;
 
 	if (gpmm__lost_overlaps(txn->slots, first, last))
 		return -EIO;
-	first -= first > 0;
-	last += last < UINT64_MAX;
-	for (slot = gpmm__slot_first(live, first);
-	     !ret && slot && slot->at.gpa <= last;
-	     slot = slot->next)
-		if (!slot->taken && !slot->missing)
+	if (!nomerge) {
+		first -= first > 0;
+		last += last < UINT64_MAX;
+	}
+	for (slot = gpmm__slot_walk_start(&walk, &txn->slots->live, first,
+					  last);
+	     slot && !ret; slot = gpmm__slot_walk_next(&walk))
+		if (matters(slot, region))
 			ret = take_slot(txn, slot);
 	return ret;
 }
@@ -136,7 +174,9 @@ static void add(struct kvm_txn *txn, struct kvm_region region, bool nomerge)
 
 int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
 {
-	int ret = take(txn, first, last);
+	/* Nothing is merged across a gap. */
+	const struct kvm_region gap = { .gpa = first, .size = last - first + 1 };
+	int ret = take(txn, &gap, true);
 
 	if (!ret)
 		ret = reserve(txn, 1);
@@ -149,7 +189,7 @@ int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
 		      bool nomerge)
 {
 	struct slot *piece;
-	int ret = take(txn, region->gpa, region_last(region));
+	int ret = take(txn, region, nomerge);
 
 	if (ret)
 		return ret;
@@ -179,7 +219,7 @@ static bool become_whole(struct kvm_txn *txn, const struct kvm_region *region,
 int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 			  bool nomerge)
 {
-	int ret = take(txn, region->gpa, region_last(region));
+	int ret = take(txn, region, nomerge);
 
 	if (ret || become_whole(txn, region, nomerge))
 		return ret;
@@ -193,22 +233,10 @@ int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 
 /* ------------------------------------------------------------------ end --- */
 
-/* Without a guest_memfd all of it is 0 but the offset of a cut piece. */
-static bool file_runs_on(const struct kvm_region *left,
-			 const struct kvm_region *right)
-{
-	return !(left->flags & KVM_MEM_GUEST_MEMFD) ||
-	       (left->memfd == right->memfd &&
-		left->memfd_offset + left->size == right->memfd_offset);
-}
-
-static bool runs_on(const struct slot *left, const struct slot *right)
+static bool is_one(const struct slot *left, const struct slot *right)
 {
 	return !left->nomerge && !right->nomerge &&
-	       left->at.flags == right->at.flags &&
-	       left->at.gpa + left->at.size == right->at.gpa &&
-	       left->at.hva + left->at.size == right->at.hva &&
-	       file_runs_on(&left->at, &right->at) &&
+	       runs_on(&left->at, &right->at) &&
 	       left->at.size + right->at.size <= SLOT_MAX;
 }
 
@@ -226,7 +254,7 @@ static int gather(struct kvm_txn *txn)
 			after->at[after->count - 1] : NULL;
 
 		pieces->lowest = piece->next;
-		if (left && runs_on(left, piece)) {
+		if (left && is_one(left, piece)) {
 			left->at.size += piece->at.size;
 			gpmm__spare_give(&txn->spare, piece);
 		} else {
@@ -251,6 +279,8 @@ int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 {
 	int ret = gather(txn);
 
+	if (!ret)
+		ret = gpmm__slot_map_room(&txn->slots->live, txn->after.count);
 	if (ret)
 		return ret;
 	if (txn->before.count > 1)
@@ -275,12 +305,12 @@ static void become(struct kvm_txn *txn, struct slot *old, struct slot *new)
 static void take_over(struct kvm_txn *txn, struct slot *new)
 {
 	new->match = NULL;
-	gpmm__slot_insert(&txn->slots->live, new);
+	gpmm__slot_map_insert(&txn->slots->live, new);
 }
 
 static void retire(struct kvm_txn *txn, struct slot *old)
 {
-	gpmm__slot_remove(&txn->slots->live, old);
+	gpmm__slot_map_remove(&txn->slots->live, old);
 	gpmm__spare_give(&txn->spare, old);
 }
 
@@ -309,6 +339,7 @@ void gpmm__kvm_txn_done(struct kvm_txn *txn)
 	txn->before.count = 0;
 	txn->after.count = 0;
 	gpmm__spare_trim(&txn->spare);
+	gpmm__slot_map_trim(&txn->slots->live);
 }
 
 void gpmm__kvm_txn_drop(struct kvm_txn *txn)
@@ -323,6 +354,7 @@ void gpmm__kvm_txn_drop(struct kvm_txn *txn)
 		gpmm__spare_give(&txn->spare, txn->after.at[i]);
 	gpmm__slot_free_all(&txn->pieces);
 	gpmm__spare_trim(&txn->spare);
+	gpmm__slot_map_trim(&txn->slots->live);
 	txn->before.count = 0;
 	txn->after.count = 0;
 }

@@ -8,7 +8,8 @@
 static void mark(struct slots *slots, const struct slot_change *change,
 		 bool missing)
 {
-	gpmm__slot_first(&slots->live, change->from.gpa)->missing = missing;
+	gpmm__slot_map_find(&slots->live, change->from.gpa,
+			    change->from.gpa)->missing = missing;
 }
 
 /*

@@ -22,10 +22,11 @@
 static bool next_part(struct slots *slots, uint64_t *first, uint64_t last,
 		      struct kvm_region *part)
 {
-	const struct slot *slot = gpmm__slot_first(&slots->live, *first);
+	const struct slot *slot = gpmm__slot_map_find(&slots->live, *first,
+						      last);
 	uint64_t skip;
 
-	if (!slot || slot->at.gpa > last)
+	if (!slot)
 		return false;
 	if (*first < slot->at.gpa)
 		*first = slot->at.gpa;

@@ -165,7 +165,7 @@ void gpmm__slot_free_all(struct slot_tree *tree)
 int gpmm__spare_have(struct spare_slots *spare, size_t count)
 {
 	while (spare->count < count) {
-		struct slot *slot = gpmm__alloc(sizeof(*slot));
+		struct slot *slot = gpmm__alloc_aligned(64, sizeof(*slot));
 
 		if (!slot)
 			return -ENOMEM;

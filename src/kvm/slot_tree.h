@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Slots in the order of their guest addresses: a treap, so that a change in a
- * VM of 32,764 slots costs a walk of some 30 nodes and allocates nothing, and
- * a list, so that the next one costs none. Slots of a tree never overlap.
+ * Slots in the order of their guest addresses, for transactions and windows: a
+ * treap, so that a change costs a short walk and allocates nothing, and a
+ * list, so that the next one costs none. Slots of a tree never overlap. Those
+ * of the VM are in a map (slot_map.h).
  */
 #ifndef GPMM_KVM_SLOT_TREE_H
 #define GPMM_KVM_SLOT_TREE_H
@@ -14,17 +15,19 @@
 #include "kvm/kvm_sys.h"
 
 struct slot {
+	/* A cache line: what those of the VM have. */
+	struct kvm_region at;
+	uint32_t id;		/* the slot's number in the VM */
+	bool nomerge;		/* of an area with GPMM_NOMERGE */
+	bool taken;		/* a transaction has its copy of it */
+	bool missing;		/* the VM lacks it: an undo failed (lost.h) */
+	struct slot *match;	/* the same slot before or after a change */
+	/* What those of a tree have besides. */
 	struct slot *left;
 	struct slot *right;
 	struct slot *prev;
 	struct slot *next;
 	uint32_t weight;
-	uint32_t id;		/* the slot's number in the VM */
-	struct kvm_region at;
-	bool nomerge;		/* of an area with GPMM_NOMERGE */
-	bool taken;		/* a transaction has its copy of it */
-	bool missing;		/* the VM lacks it: an undo failed (lost.h) */
-	struct slot *match;	/* the same slot before or after a change */
 };
 
 struct slot_tree {

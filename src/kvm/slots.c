@@ -17,7 +17,7 @@ int gpmm__slots_init(struct slots *slots, struct kvm_sys *sys, uint32_t first,
 
 void gpmm__slots_fini(struct slots *slots)
 {
-	gpmm__slot_free_all(&slots->live);
+	gpmm__slot_map_free(&slots->live);
 	gpmm__slot_ids_fini(&slots->ids);
 	gpmm__free(slots->by_host[0].at);
 	gpmm__free(slots->by_host[1].at);

@@ -18,7 +18,7 @@
 
 #include "kvm/kvm_sys.h"
 #include "kvm/slot_ids.h"
-#include "kvm/slot_tree.h"
+#include "kvm/slot_map.h"
 
 /* One ioctl: slot @id goes from one state to another (size 0: no slot). */
 struct slot_change {
@@ -47,7 +47,7 @@ struct slots {
 	uint32_t reserve;	/* numbers kept back */
 	uint32_t owed;		/* slots that an undo would want back; atomic */
 	struct slot_ids ids;
-	struct slot_tree live;
+	struct slot_map live;
 	struct change_array lost;	/* undos that failed, see lost.h */
 	/* Scratch of an exchange, kept for the next one. */
 	struct slot_array by_host[2];

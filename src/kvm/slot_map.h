@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The VM's slots in the order of their guest addresses: blocks of some, and an
+ * array of where each block begins. After an ioctl all of it is out of the
+ * caches, so what counts is the lines that a lookup waits for, one after the
+ * other: among 4096 slots some six, where a binary tree has twelve nodes.
+ *
+ * Invariant:
+ * F  Blocks ascend by guest address, as do the slots in each; none is empty,
+ *    and its run says where it begins.
+ */
+#ifndef GPMM_KVM_SLOT_MAP_H
+#define GPMM_KVM_SLOT_MAP_H
+
+#include "kvm/slot_tree.h"
+
+/* So that a block has four cache lines. */
+#define SLOT_BLOCK 15
+
+struct slot_block {
+	uint64_t gpa[SLOT_BLOCK];	/* of each, ascending */
+	struct slot *slot[SLOT_BLOCK];
+	size_t count;
+	struct slot_block *next;	/* spare */
+};
+
+struct slot_run {
+	uint64_t gpa;
+	struct slot_block *block;
+};
+
+struct slot_map {
+	struct slot_run *runs;
+	size_t count;
+	size_t room;
+	struct slot_block *spare;
+	size_t spares;
+};
+
+/* Make room for @more slots. Return: 0 or -ENOMEM. */
+int gpmm__slot_map_room(struct slot_map *map, size_t more);
+
+/* Precondition: room, and no slot in the way. */
+void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot);
+void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot);
+
+/* Free the room that is not used, or every slot and the map. */
+void gpmm__slot_map_trim(struct slot_map *map);
+void gpmm__slot_map_free(struct slot_map *map);
+
+/* A walk over the slots that meet a range; no slot comes or goes meanwhile. */
+struct slot_walk {
+	const struct slot_map *map;
+	size_t run;
+	size_t at;		/* in the run's block */
+	uint64_t last;
+};
+
+/* Return: the first slot that has a byte of [first, last], or NULL. */
+struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
+				   const struct slot_map *map, uint64_t first,
+				   uint64_t last);
+/* Return: the next one, or NULL. */
+struct slot *gpmm__slot_walk_next(struct slot_walk *walk);
+
+/* Return: a slot that has a byte of [first, last], the lowest, or NULL. */
+static inline struct slot *gpmm__slot_map_find(const struct slot_map *map,
+					       uint64_t first, uint64_t last)
+{
+	struct slot_walk walk;
+
+	return gpmm__slot_walk_start(&walk, map, first, last);
+}
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The map of a VM's slots, beside an array with a place for each address. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "helpers/kvm_suite.h"
+#include "helpers/rng.h"
+#include "kvm/slot_map.h"
+#include "util/alloc.h"
+
+/* Each slot has 3 of the 4 bytes from 4 * its place on. */
+#define PLACES 2048
+#define STRIDE 4
+#define SIZE 3
+
+static struct slot_map map;
+static struct slot *model[PLACES];
+
+static struct slot *make(size_t place)
+{
+	struct slot *slot = gpmm__zalloc(sizeof(*slot));
+
+	if (!slot)
+		abort();
+	slot->at.gpa = place * STRIDE;
+	slot->at.size = SIZE;
+	return slot;
+}
+
+static int insert(size_t place)
+{
+	if (gpmm__slot_map_room(&map, 1))
+		return -ENOMEM;
+	model[place] = make(place);
+	gpmm__slot_map_insert(&map, model[place]);
+	return 0;
+}
+
+static void drop(size_t place)
+{
+	gpmm__slot_map_remove(&map, model[place]);
+	gpmm__free(model[place]);
+	model[place] = NULL;
+}
+
+static bool meets(size_t place, uint64_t first, uint64_t last)
+{
+	return model[place] && place * STRIDE <= last &&
+	       first < place * STRIDE + SIZE;
+}
+
+/* Does a walk give the model's slots in their order, and no other? */
+static bool agrees(uint64_t first, uint64_t last)
+{
+	struct slot_walk walk;
+	struct slot *slot = gpmm__slot_walk_start(&walk, &map, first, last);
+
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!meets(i, first, last))
+			continue;
+		if (slot != model[i])
+			return false;
+		slot = gpmm__slot_walk_next(&walk);
+	}
+	return !slot;
+}
+
+static bool agrees_everywhere(struct rng *rng)
+{
+	for (int i = 0; i < 20; i++) {
+		uint64_t first = rng_below(rng, PLACES * STRIDE);
+
+		if (!agrees(first, first + rng_below(rng, 200)))
+			return false;
+	}
+	return agrees(0, UINT64_MAX);
+}
+
+static void forget(void)
+{
+	gpmm__slot_map_free(&map);
+	memset(&map, 0, sizeof(map));
+	memset(model, 0, sizeof(model));
+}
+
+static void test_random_changes_agree_with_the_model(void)
+{
+	struct rng rng = { 1 };
+
+	CU_ASSERT(agrees(0, UINT64_MAX));
+	for (int i = 0; i < 200000; i++) {
+		size_t place = rng_below(&rng, PLACES);
+		/* Now more come than go, now fewer. */
+		bool come = rng_below(&rng, 8) < (i / 20000 % 2 ? 2u : 6u);
+
+		if (come && !model[place])
+			CU_ASSERT_EQUAL_FATAL(insert(place), 0);
+		if (!come && model[place])
+			drop(place);
+		if (i % 1000 == 0)
+			CU_ASSERT_FATAL(agrees_everywhere(&rng));
+	}
+	forget();
+}
+
+static void test_slots_in_order_fill_blocks(void)
+{
+	for (size_t i = 0; i < PLACES; i++)
+		CU_ASSERT_EQUAL_FATAL(insert(i), 0);
+	CU_ASSERT_EQUAL(map.count, (PLACES + SLOT_BLOCK - 1) / SLOT_BLOCK);
+	CU_ASSERT(agrees(0, UINT64_MAX));
+	forget();
+}
+
+static void test_slots_in_descending_order_half_fill_blocks(void)
+{
+	for (size_t i = PLACES; i--;)
+		CU_ASSERT_EQUAL_FATAL(insert(i), 0);
+	CU_ASSERT(map.count <= PLACES / (SLOT_BLOCK / 2) + 1);
+	CU_ASSERT(agrees(0, UINT64_MAX));
+	forget();
+}
+
+/* From full blocks on, so that as many as can be are split. */
+static void insert_between(size_t distance)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < PLACES; i += 2)
+		CU_ASSERT_EQUAL_FATAL(insert(i), 0);
+	for (size_t i = 1; i < PLACES; i += distance)
+		most++;
+	CU_ASSERT_EQUAL_FATAL(gpmm__slot_map_room(&map, most), 0);
+	gpmm__alloc_left = 0;
+	gpmm__alloc_stay = true;
+	CU_ASSERT_EQUAL(gpmm__slot_map_room(&map, most), 0);
+	gpmm__alloc_left = -1;
+	for (size_t i = 1; i < PLACES; i += distance) {
+		size_t room = map.room;
+
+		model[i] = make(i);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(map.spare);
+		gpmm__slot_map_insert(&map, model[i]);
+		CU_ASSERT(map.count <= room);
+	}
+	CU_ASSERT(agrees(0, UINT64_MAX));
+	gpmm__alloc_stay = false;
+	forget();
+}
+
+static void test_room_is_enough_wherever_slots_go(void)
+{
+	for (size_t distance = 2; distance <= 64; distance += 2)
+		insert_between(distance);
+}
+
+static void test_without_memory_nothing_changes(void)
+{
+	size_t failures = 0;
+
+	for (size_t i = 0; i < PLACES; i++) {
+		gpmm__slot_map_trim(&map);
+		gpmm__alloc_left = 0;
+		if (!gpmm__slot_map_room(&map, 1)) {
+			gpmm__alloc_left = -1;
+			continue;
+		}
+		failures++;
+		CU_ASSERT_FATAL(agrees(0, UINT64_MAX));
+		CU_ASSERT_EQUAL_FATAL(insert(i), 0);
+	}
+	CU_ASSERT_EQUAL(failures, PLACES);
+	forget();
+}
+
+SUITE("kvm slot map",
+	TEST(test_random_changes_agree_with_the_model),
+	TEST(test_slots_in_order_fill_blocks),
+	TEST(test_slots_in_descending_order_half_fill_blocks),
+	TEST(test_room_is_enough_wherever_slots_go),
+	TEST(test_without_memory_nothing_changes))
