@@ -11,6 +11,7 @@
 #include "host/pin.h"
 #include "util/alloc.h"
 #include "util/rcu.h"
+#include "util/standing.h"
 
 /*
  * A thread that waits for grace periods, for all drains of a flavour: liburcu
@@ -176,6 +177,7 @@ int gpmm_drain(const struct gpmm_set *set, struct gpmm_host *host,
 		return -EINVAL;
 	if (rcu_inside(set->flavor))
 		return -EDEADLK;
+	gpmm__step_out();
 	gpmm__pins_lock();
 	ret = ask_locked(set->flavor, &waiter, &turn);
 	if (!ret) {
@@ -186,5 +188,6 @@ int gpmm_drain(const struct gpmm_set *set, struct gpmm_host *host,
 		ret = out->done ? 0 : -ETIMEDOUT;
 	}
 	gpmm__pins_unlock();
+	gpmm__step_in();
 	return ret;
 }

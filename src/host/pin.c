@@ -13,6 +13,7 @@
 #include "host/pin.h"
 #include "util/alloc.h"
 #include "util/range.h"
+#include "util/standing.h"
 
 #define LINE 64
 #define CHUNK_SLOTS 64
@@ -246,6 +247,7 @@ int gpmm__pins_discard_begin(struct gpmm_host *host, uint64_t offset,
 {
 	int ret = 0;
 
+	gpmm__step_out();
 	gpmm__pins_lock();
 	while (host->discarding)
 		pthread_cond_wait(&pins.changed, &pins.lock);
@@ -257,6 +259,7 @@ int gpmm__pins_discard_begin(struct gpmm_host *host, uint64_t offset,
 		ret = -EBUSY;
 	}
 	gpmm__pins_unlock();
+	gpmm__step_in();
 	return ret;
 }
 
@@ -273,11 +276,13 @@ static void wait_for_discard(struct gpmm_host *host)
 {
 	uint32_t turn;
 
+	gpmm__step_out();
 	gpmm__pins_lock();
 	turn = host->discard_turn;
 	while (host->discarding && host->discard_turn == turn)
 		pthread_cond_wait(&pins.changed, &pins.lock);
 	gpmm__pins_unlock();
+	gpmm__step_in();
 }
 
 void gpmm__pins_settle(struct gpmm_host *host)

@@ -9,6 +9,7 @@
 
 #include "host/host.h"
 #include "util/alloc.h"
+#include "util/standing.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
@@ -153,7 +154,9 @@ int gpmm__host_prealloc(struct gpmm_host *host, uint64_t offset, uint64_t size)
 	ret = pthread_mutex_init(&job.lock, NULL);
 	if (ret)
 		return -ret;
+	gpmm__step_out();
 	ret = run(&job);
+	gpmm__step_in();
 	pthread_mutex_destroy(&job.lock);
 	return ret;
 }

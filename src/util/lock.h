@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The writers' mutex. It knows its owner, so that a writer who would wait for
- * itself is told. The double build has one thread, or those of a test that
+ * itself is told; one who waits for another steps out of where others wait for
+ * it (standing.h). The double build has one thread, or those of a test that
  * takes turns between them (point.h).
  */
 #ifndef GPMM_UTIL_LOCK_H
@@ -13,6 +14,7 @@
 
 #ifdef GPMM_DOUBLE
 #include "util/point.h"
+#include "util/standing.h"
 
 struct lock {
 	bool held;
@@ -33,14 +35,20 @@ static inline void lock_fini(struct lock *lock)
 
 static inline int lock_acquire(struct lock *lock)
 {
+	bool waits;
+
 	point(false);
-	while (lock->held) {
-		if (lock->owner == gpmm__point_self)
-			return -EDEADLK;
+	waits = lock->held;
+	if (waits && lock->owner == gpmm__point_self)
+		return -EDEADLK;
+	if (waits)
+		gpmm__step_out();
+	while (lock->held)
 		point(true);
-	}
 	lock->held = true;
 	lock->owner = gpmm__point_self;
+	if (waits)
+		gpmm__step_in();
 	return 0;
 }
 
@@ -77,10 +85,15 @@ static inline void lock_fini(struct lock *lock)
 	pthread_mutex_destroy(&lock->mutex);
 }
 
+/* What lock_acquire() does where the lock is held. */
+int gpmm__lock_wait(struct lock *lock);
+
 /* Return: 0, or -EDEADLK where the caller holds it. */
 static inline int lock_acquire(struct lock *lock)
 {
-	return -pthread_mutex_lock(&lock->mutex);
+	if (__builtin_expect(pthread_mutex_trylock(&lock->mutex), 0))
+		return gpmm__lock_wait(lock);
+	return 0;
 }
 
 static inline void lock_release(struct lock *lock)

@@ -4,6 +4,7 @@
 #include <gpmm/thread.h>
 
 #include "util/rcu.h"
+#include "util/standing.h"
 
 #ifdef RCU_TSAN
 char gpmm__rcu_tag;
@@ -29,9 +30,11 @@ void gpmm__rcu_wait(const struct rcu_flavor_struct *flavor)
 {
 	(void)flavor;
 	assert(!gpmm__rcu_nesting);
+	gpmm__step_out();
 	while (gpmm__rcu_busy && gpmm__rcu_busy())
 		point(true);
 	gpmm__rcu_grace_periods++;
+	gpmm__step_in();
 }
 
 #else
@@ -48,11 +51,13 @@ void gpmm_thread_unregister(void)
 
 void gpmm__rcu_wait(const struct rcu_flavor_struct *flavor)
 {
+	gpmm__step_out();
 	if (flavor)
 		flavor->update_synchronize_rcu();
 	else
 		urcu_memb_synchronize_rcu();
 	rcu_tsan_acquire();
+	gpmm__step_in();
 }
 
 #endif

@@ -28,6 +28,8 @@ void gpmm__worker_cancel(struct work *work)
 #include <signal.h>
 #include <time.h>
 
+#include "util/standing.h"
+
 #define LINGER_NS	10000000
 
 static struct {
@@ -187,6 +189,8 @@ static void take_off(struct work **list, const struct work *work)
 
 void gpmm__worker_cancel(struct work *work)
 {
+	/* What runs may wait for whoever stands where. */
+	gpmm__step_out();
 	pthread_mutex_lock(&worker.lock);
 	/* First: it may hand itself in again. */
 	while (worker.running == work)
@@ -194,6 +198,7 @@ void gpmm__worker_cancel(struct work *work)
 	take_off(&worker.queue, work);
 	take_off(&worker.round, work);
 	pthread_mutex_unlock(&worker.lock);
+	gpmm__step_in();
 }
 
 #endif
