@@ -308,8 +308,11 @@ int gpmm_kvm_harvest_coalesced(struct gpmm_backend *backend,
  *		if (ret == -EINTR) ... see to what else is to be done ...
  *
  * A writer waits only for threads that are in KVM_RUN, or between enter and
- * leave where these are used, never for one that waits at the gate or does
- * anything else: a vCPU's thread may itself change the set.
+ * leave where these are used, and of those for none that waits in the library,
+ * at a gate or for anything else: a vCPU's thread may itself change the set,
+ * also there. A writer that has to wait for others itself, as it has been told
+ * to undo or in a backend that it tells after this one, opens the gate before:
+ * guests then run on slots that readers of the set do not see yet.
  */
 struct gpmm_kvm_vcpu;
 
@@ -376,9 +379,14 @@ int gpmm_kvm_run(struct gpmm_kvm_vcpu *vcpu, int vcpu_fd);
 /*
  * gpmm_kvm_enter, gpmm_kvm_leave - the gate around a KVM_RUN of one's own
  *
- * Between the two belong ioctls of the vCPU and nothing that may wait for the
- * set: its writer may be waiting for the leave. Other vCPU ioctls that access
- * guest memory may run between them too. Entering an open gate writes a cache
+ * Between the two belong ioctls of the vCPU. Others that access guest memory
+ * may run there too, and so may what changes a set, or anything else of the
+ * library's: a thread that has to wait in it counts as out until it returns.
+ * What the embedder has itself, a lock of its own say, must not be waited for
+ * where its holder may be changing a set.
+ *
+ * A thread may be inside as several vCPUs, of one backend or of several; a
+ * vCPU is entered once before it is left. Entering an open gate writes a cache
  * line of the vCPU's own and no shared one.
  *
  * Context: not-reader; the same thread leaves.
@@ -408,7 +416,7 @@ struct gpmm_dirty_source *gpmm_kvm_dirty_source(struct gpmm_backend *backend);
  *
  * For who calls KVM_RUN between enter and leave; gpmm_kvm_run() does it.
  *
- * Context: not-reader, not between enter and leave. Return: 0 or -errno.
+ * Context: not-reader. Return: 0 or -errno.
  */
 int gpmm_kvm_drain_rings(struct gpmm_backend *backend);
 

@@ -77,13 +77,6 @@ static void kick(struct gpmm_kvm_vcpu *vcpu)
 		pthread_kill(thread_of(vcpu), options->signal);
 }
 
-/* Who is inside; the caller's own vCPU is not in KVM_RUN: it is here. */
-static bool holds_up(const struct gpmm_kvm_vcpu *vcpu)
-{
-	return gate_get(&vcpu->inside) &&
-	       !pthread_equal(thread_of(vcpu), pthread_self());
-}
-
 /* Kick all who are inside. Return: whether there was any. */
 static bool kick_all(struct gate *gate)
 {
@@ -91,7 +84,7 @@ static bool kick_all(struct gate *gate)
 	bool any = false;
 
 	for (vcpu = gate->vcpus; vcpu; vcpu = vcpu->next) {
-		if (!holds_up(vcpu))
+		if (!gate_get(&vcpu->inside))
 			continue;
 		any = true;
 		kick(vcpu);
@@ -105,7 +98,7 @@ static bool is_anyone_inside(const struct gate *gate)
 	const struct gpmm_kvm_vcpu *vcpu;
 
 	for (vcpu = gate->vcpus; vcpu; vcpu = vcpu->next)
-		if (holds_up(vcpu))
+		if (gate_get(&vcpu->inside))
 			return true;
 	return false;
 }
@@ -123,17 +116,48 @@ static void wait_for_leave(struct gate *gate)
 			return;
 }
 
+static bool is_anothers_locked(const struct gate *gate)
+{
+	return gate->closed && !pthread_equal(gate->closer, pthread_self());
+}
+
+static void wait_locked(struct gate *gate)
+{
+	while (is_anothers_locked(gate))
+		pthread_cond_wait(&gate->opened, &gate->mutex);
+}
+
+/* Another closer is waited for as anybody else is, see F. */
+static void lock_to_close(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	if (!is_anothers_locked(gate))
+		return;
+	pthread_mutex_unlock(&gate->mutex);
+	gpmm__step_out();
+	pthread_mutex_lock(&gate->mutex);
+	wait_locked(gate);
+}
+
+static void close_locked(struct gate *gate)
+{
+	if (gate->vcpus)
+		gate->closed_at = now();
+	gate->closer = pthread_self();
+	gate->next_closed = gpmm__place.closed;
+	gpmm__place.closed = gate;
+	gate_set(&gate->closed, true);
+}
+
 bool gpmm__gate_close(struct gate *gate)
 {
 	bool any;
 
-	pthread_mutex_lock(&gate->mutex);
-	while (gate->closed && !pthread_equal(gate->closer, pthread_self()))
-		pthread_cond_wait(&gate->opened, &gate->mutex);
-	if (!gate->closed && gate->vcpus)
-		gate->closed_at = now();
-	gate->closer = pthread_self();
-	gate_set(&gate->closed, true);
+	gpmm__standing = &gpmm__gate_standing;
+	gpmm__gate_leave_all();
+	lock_to_close(gate);
+	if (!gate->closed)
+		close_locked(gate);
 	while (kick_all(gate))
 		wait_for_leave(gate);
 	any = gate->vcpus != NULL;
@@ -156,22 +180,59 @@ static void count_stall(struct gate *gate)
 		stalls->max_ns = held;
 }
 
-void gpmm__gate_open(struct gate *gate)
+static void forget_closed(const struct gate *gate)
 {
-	if (!gate_get(&gate->closed))
-		return;
+	struct gate **link = &gpmm__place.closed;
+
+	while (*link != gate)
+		link = &(*link)->next_closed;
+	*link = gate->next_closed;
+}
+
+static void open_own(struct gate *gate)
+{
 	pthread_mutex_lock(&gate->mutex);
 	if (gate->closed && pthread_equal(gate->closer, pthread_self())) {
 		count_stall(gate);
+		forget_closed(gate);
 		gate_set(&gate->closed, false);
 		pthread_cond_broadcast(&gate->opened);
 	}
 	pthread_mutex_unlock(&gate->mutex);
 }
 
+void gpmm__gate_open(struct gate *gate)
+{
+	if (gate_get(&gate->closed))
+		open_own(gate);
+	gpmm__step_in();
+}
+
+void gpmm__gate_open_all(void)
+{
+	while (gpmm__place.closed)
+		open_own(gpmm__place.closed);
+}
+
 void gpmm__gate_get_stalls(struct gate *gate, struct gpmm_kvm_stalls *stalls)
 {
 	pthread_mutex_lock(&gate->mutex);
 	*stalls = gate->stalls;
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+/* ---------------------------------------------------------------- vCPUs --- */
+
+void gpmm__gate_wait(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	wait_locked(gate);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+void gpmm__gate_tell(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	pthread_cond_broadcast(&gate->left);
 	pthread_mutex_unlock(&gate->mutex);
 }
