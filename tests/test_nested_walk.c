@@ -354,7 +354,8 @@ static void the_dump_shows_runs_and_the_graph_tables(void)
 	CU_ASSERT_EQUAL(gpmm_nested_dump(t, append, &out), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "4 levels, 48 bits, 4 tables"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.text,
-		"000000-0x000000002fff -> 0x000400000000 4K rw-- WB\n"));
+		"\n0x000000000000-0x000000002fff -> 0x000400000000 4K rw-- "
+		"WB\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "1G r-xu UC\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(out.text, "lazy\n"));
 	out.length = 0;

@@ -70,7 +70,7 @@ static void end_run(struct dump *d)
 
 	if (!run->size)
 		return;
-	put(d, "%#014" PRIx64 "-%#014" PRIx64 " -> %#014" PRIx64
+	put(d, "0x%012" PRIx64 "-0x%012" PRIx64 " -> 0x%012" PRIx64
 	    " %s %s %s%s%s%s%s\n", run->gpa, run->gpa + run->size - 1,
 	    run->hpa, level_name(run->level), is.perm, is.type,
 	    run->like & f->accessed ? " accessed" : "",
@@ -119,7 +119,7 @@ static void dump_table(struct dump *d, const uint64_t *table,
 static void dump_lazy(struct dump *d)
 {
 	for (size_t i = 0; i < d->t->lazy_len; i++)
-		put(d, "%#014" PRIx64 "-%#014" PRIx64 " lazy\n",
+		put(d, "0x%012" PRIx64 "-0x%012" PRIx64 " lazy\n",
 		    d->t->lazy[i].span.first, d->t->lazy[i].span.last);
 }
 
