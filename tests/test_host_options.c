@@ -604,7 +604,7 @@ static void resize_pool(int fd, uint64_t pages)
 
 static void note_log(void *arg, enum gpmm_log_level level, const char *message)
 {
-	if (level == GPMM_LOG_ERROR && strstr(message, "huge pages"))
+	if (level == GPMM_LOG_WARNING && strstr(message, "huge pages"))
 		(*(int *)arg)++;
 }
 

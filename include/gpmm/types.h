@@ -55,7 +55,7 @@ const char *gpmm_version(void);
 
 enum gpmm_log_level {
 	GPMM_LOG_ERROR,		/* something is lost or poisoned */
-	GPMM_LOG_WARNING,	/* a fallback was taken */
+	GPMM_LOG_WARNING,	/* a fallback was taken, or more about an error */
 	GPMM_LOG_DEBUG,
 };
 

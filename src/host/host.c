@@ -89,8 +89,8 @@ static int furnish(struct gpmm_host *host, uint64_t offset, uint64_t size)
 	int ret = gpmm__host_map(host, offset, size);
 
 	if (ret == -ENOMEM && host->options.kind == GPMM_HOST_HUGETLB)
-		gpmm__log(GPMM_LOG_ERROR,
-			  "no huge pages left: %llu of %llu bytes wanted",
+		gpmm__log(GPMM_LOG_WARNING,
+			  "no huge pages left: %llu wanted, of %llu bytes each",
 			  (unsigned long long)(size / host->page_size),
 			  (unsigned long long)host->page_size);
 	if (!ret)
