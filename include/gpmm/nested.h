@@ -122,9 +122,12 @@ struct gpmm_nested_options {
 	const struct gpmm_nested_ops *ops;
 	void *ctx;			/* for the calls */
 	uint64_t va_offset;		/* bytes; see gpmm_nested_ops.va */
-	/* Bits of a guest-physical address; 0: all that the format has. */
+	/*
+	 * Bits of a guest-physical address, 32 or more (RISC-V: what the format
+	 * has, no fewer); 0: all that the format has.
+	 */
 	unsigned int gpa_bits;
-	/* Bits of a host-physical address; 0: all that the format has. */
+	/* Bits of a host-physical address, 32 or more; 0: as above. */
 	unsigned int hpa_bits;
 	/*
 	 * Frames that may wait for a grace period before a change that is

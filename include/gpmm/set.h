@@ -10,7 +10,8 @@
  *
  * Edges: every start and size is a multiple of the set's granule, and of the
  * granule of the backend of each area it cuts; -EINVAL otherwise, before
- * anything changes.
+ * anything changes. All 2^64 bytes at once have no size: gpmm_set_clear() is
+ * for them, or two ranges.
  *
  * Keys are 32 bits wide as long as all areas lie in the first 2^31 granules
  * (8 TiB of 4 KiB pages). The first area above makes them 64 bits wide, which
