@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Areas that must be in several places at once. */
 #include <errno.h>
+#include <string.h>
 
 #include "helpers/suite.h"
 #include "helpers/world.h"
@@ -205,6 +206,45 @@ static void test_a_member_may_have_areas_of_its_own(void)
 	fan_close(&f);
 }
 
+static char order[16];
+
+static void note(struct mock *mock, enum mock_kind kind)
+{
+	char call[3] = { kind == MOCK_BEGIN ? 'b' : 'c',
+			 *(const char *)mock->peek_arg };
+
+	if (kind == MOCK_BEGIN || kind == MOCK_COMMIT)
+		strncat(order, call, sizeof(order) - strlen(order) - 1);
+}
+
+/* Two sets that share both do not wait for each other, see backend.h. */
+static void test_all_begin_in_one_order_and_commit_in_theirs(void)
+{
+	struct mock mock[2];
+	struct gpmm_backend *two[2] = { &mock[1].be, &mock[0].be }, *fanout;
+	struct gpmm_set_options options = { .granule = 1 };
+	struct gpmm_set *set;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		mock_init_at(&mock[i], 0, 1, MOCK_SIZE, true);
+		mock[i].peek = note;
+		mock[i].peek_arg = &"01"[i];
+	}
+	CU_ASSERT_EQUAL_FATAL(gpmm_fanout_create(two, 2, &fanout), 0);
+	options.backend = fanout;
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
+	*order = 0;
+	CU_ASSERT_EQUAL(put(set, 0x1000, 0x1000, 5), 0);
+	CU_ASSERT_STRING_EQUAL(order, "b0b1c1c0");
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	gpmm_fanout_destroy(fanout);
+	for (i = 0; i < 2; i++) {
+		CU_ASSERT_PTR_NULL(mock[i].complaint);
+		mock_fini(&mock[i]);
+	}
+}
+
 static void test_misuse(void)
 {
 	struct gpmm_backend *one[1] = { gpmm_backend_none() }, *fanout = NULL;
@@ -243,6 +283,8 @@ int main(void)
 		{ "a fan-out of fan-outs", test_a_fanout_of_fanouts },
 		{ "a member may have areas of its own",
 		  test_a_member_may_have_areas_of_its_own },
+		{ "all begin in one order and commit in theirs",
+		  test_all_begin_in_one_order_and_commit_in_theirs },
 		{ "misuse is refused", test_misuse },
 		{ 0 },
 	};

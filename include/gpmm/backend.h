@@ -10,6 +10,10 @@
  * told the inverse calls in reverse order, in a transaction of their own. A
  * begin or a commit that failed is not followed by abort.
  *
+ * Of several backends in a transaction all begin, the lowest in memory first,
+ * before any is told more, and commit in the order of their first calls. So a
+ * backend that several sets share may hold a lock from begin to commit.
+ *
  * A backend must make each call, or with begin/commit each transaction, whole
  * or not at all: a call that fails has changed nothing.
  */

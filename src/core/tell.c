@@ -233,8 +233,7 @@ int gpmm__tell_prepare(struct tell *tell)
 		struct gpmm_backend *be = tell->edits[i].area.backend;
 		struct teller teller = {
 			.be = be,
-			.state = be->ops->begin ? TELLER_BEGUN :
-						  TELLER_AT_ONCE,
+			.state = be->ops->begin ? TELLER_NEW : TELLER_AT_ONCE,
 		};
 		int ret;
 
@@ -249,19 +248,35 @@ int gpmm__tell_prepare(struct tell *tell)
 	return 0;
 }
 
-/* Begin with all; those that did not begin are taken off the list. */
+/* The lowest in memory of those that have not begun; NULL: all have. */
+static struct teller *next_to_begin(const struct tell *tell)
+{
+	struct teller *next = NULL;
+
+	for (size_t i = 0; i < tell->tellers.len; i++) {
+		struct teller *teller = &tell->tellers.v[i];
+
+		if (teller->state == TELLER_NEW &&
+		    (!next || (uintptr_t)teller->be < (uintptr_t)next->be))
+			next = teller;
+	}
+	return next;
+}
+
+/*
+ * A backend may take a lock from begin to commit: two sets that share several
+ * backends must not take them in two orders.
+ */
 static int begin_all(struct tell *tell)
 {
-	for (size_t i = 0; i < tell->tellers.len; i++) {
-		struct gpmm_backend *be = tell->tellers.v[i].be;
-		int ret = be->ops->begin ? error_of(be->ops->begin(be)) : 0;
+	struct teller *teller;
+	int ret = 0;
 
-		if (ret) {
-			tell->tellers.len = i;
-			return ret;
-		}
+	while (!ret && (teller = next_to_begin(tell))) {
+		ret = error_of(teller->be->ops->begin(teller->be));
+		teller->state = ret ? TELLER_OVER : TELLER_BEGUN;
 	}
-	return 0;
+	return ret;
 }
 
 static int commit_all(struct tell *tell)

@@ -7,9 +7,10 @@
 
 enum teller_state {
 	TELLER_AT_ONCE,		/* has no transactions */
+	TELLER_NEW,		/* has not begun */
 	TELLER_BEGUN,
 	TELLER_COMMITTED,
-	TELLER_OVER,		/* its commit failed: nothing is in effect */
+	TELLER_OVER,		/* has failed: nothing is in effect */
 };
 
 /* A backend with a part in a transaction that has more to it than its edits:
