@@ -504,6 +504,73 @@ static void test_a_mark_comes_once_in_racing_harvests(void)
 	teardown();
 }
 
+/*
+ * Two who mark say so in the same word above, at the same time: neither takes
+ * back what the other has said.
+ */
+#define PAIR_ROUNDS (6 * ROUNDS)
+
+static uint64_t even_begun, odd_begun, odd_marked;
+
+static void wait_for(const uint64_t *step, uint64_t round)
+{
+	for (unsigned int i = 1;
+	     __atomic_load_n(step, __ATOMIC_SEQ_CST) < round; i++)
+		if (i % 64 == 0)
+			sched_yield();
+}
+
+static void mark_every_other_word(uint64_t word)
+{
+	for (; word < PAGES / 64; word += 2)
+		mark(word * 64, 1);
+}
+
+static void *mark_odd_words(void *arg)
+{
+	(void)arg;
+	for (uint64_t round = 1; round <= PAIR_ROUNDS; round++) {
+		__atomic_store_n(&odd_begun, round, __ATOMIC_SEQ_CST);
+		wait_for(&even_begun, round);
+		mark_every_other_word(1);
+		__atomic_store_n(&odd_marked, round, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/* Return: whether every word's mark came. */
+static bool mark_even_words(struct gpmm_dirty_client *client, uint64_t round)
+{
+	uint8_t times[PAGES] = { 0 };
+	bool all = true;
+
+	__atomic_store_n(&even_begun, round, __ATOMIC_SEQ_CST);
+	wait_for(&odd_begun, round);
+	mark_every_other_word(0);
+	wait_for(&odd_marked, round);
+	gpmm_dirty_harvest(client, GPMM_RANGE_ALL, count, times);
+	for (uint64_t word = 0; word < PAGES / 64; word++)
+		all &= times[word * 64] == 1;
+	return all;
+}
+
+static void test_two_who_mark_lose_nothing_of_each_other(void)
+{
+	struct gpmm_dirty_client *client;
+	unsigned int wrong = 0;
+	pthread_t odd;
+
+	setup();
+	client = new_client();
+	pthread_create(&odd, NULL, mark_odd_words, NULL);
+	for (uint64_t round = 1; round <= PAIR_ROUNDS; round++)
+		wrong += !mark_even_words(client, round);
+	pthread_join(odd, NULL);
+	CU_ASSERT_EQUAL(wrong, 0);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
 SUITE("dirty tracker",
 	TEST(test_marks_are_harvested_once_as_runs),
 	TEST(test_marks_outside_of_the_range_are_ignored),
@@ -516,4 +583,5 @@ SUITE("dirty tracker",
 	TEST(test_bad_ranges_and_taken_sources_are_refused),
 	TEST(test_the_last_page_of_all_can_be_tracked),
 	TEST(test_no_write_is_lost_between_racing_harvests),
-	TEST(test_a_mark_comes_once_in_racing_harvests))
+	TEST(test_a_mark_comes_once_in_racing_harvests),
+	TEST(test_two_who_mark_lose_nothing_of_each_other))
