@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A scan's section is to cost what the library's own does. */
+#define GPMM_INLINE_SECTIONS
 #include <gpmm/set.h>
 #include <gpmm/thread.h>
 
@@ -63,17 +65,17 @@ static uint64_t largest_gap(const struct bench_areas *areas)
 static void time_entry(struct entry *entry, const uint64_t *wanted)
 {
 	static double chunk[WANTED / CHUNK];
-	uint64_t begin = bench_now(), start = begin, sum;
+	uint64_t begin = bench_now(), start = begin, zero = bench_zero(), at;
 	size_t i, j;
 
 	for (i = 0; i < WANTED / CHUNK && start - begin < PASS_NS; i++) {
 		start = bench_now();
-		sum = 0;
+		at = 0;
 		for (j = 0; j < CHUNK; j++)
-			sum += entry->find_free(entry->map,
-						wanted[i * CHUNK + j]);
+			at = entry->find_free(entry->map, (at & zero) +
+					      wanted[i * CHUNK + j]);
 		chunk[i] = (double)(bench_now() - start) / CHUNK;
-		bench_keep(sum);
+		bench_keep(at);
 	}
 	bench_samples_add(&entry->ns, bench_median(chunk, i));
 }
