@@ -85,6 +85,9 @@ static uint64_t first_of(uintptr_t root)
 {
 	struct item first;
 
+	/* Of all nodes the keys stand first. */
+	if (!root_is_wide(root))
+		return (uint64_t)(*(const int32_t *)root_node(root) + 1);
 	gpmm__node_get(root_class(root, root_height(root)), root_node(root),
 		       0, &first);
 	return first.first;
