@@ -187,18 +187,12 @@ static void measure(struct entry *entry, const struct job *job,
 			  (racers[0].done ? (double)racers[0].done : 1));
 }
 
-static void run_job(struct entry *entries, size_t n, const struct job *job,
-		    const struct bench_probes *probes, bool reader, int ms)
+static void print_job(struct entry *entries, size_t n, const struct job *job,
+		      bool reader)
 {
 	size_t areas = entries[0].changing.areas->count, i;
-	int reps;
 	char what[64];
 
-	for (reps = 0; reps < bench_options.reps; reps++)
-		for (i = 0; i < n; i++)
-			if (job->who(entries[i].contender))
-				measure(&entries[i], job, probes, reader &&
-					entries[i].contender->concurrent, ms);
 	for (i = 0; i < n; i++) {
 		bool beside = reader && entries[i].contender->concurrent;
 		struct bench_row row = bench_row("change", what,
@@ -212,6 +206,36 @@ static void run_job(struct entry *entries, size_t n, const struct job *job,
 			bench_print(&row);
 		entries[i].ns.count = 0;
 	}
+}
+
+/* How near the writer's CPU was to the reader's meanwhile. */
+static void print_trips(const struct bench_samples *trips, size_t areas)
+{
+	struct bench_row row = bench_row("change", "pair/1/round-trip", "cpus",
+					 2, areas);
+
+	row.ns = trips;
+	if (trips->count)
+		bench_print(&row);
+}
+
+static void run_job(struct entry *entries, size_t n, const struct job *job,
+		    const struct bench_probes *probes, bool reader, int ms)
+{
+	struct bench_samples trips = { .count = 0 };
+	int reps;
+	size_t i;
+
+	for (reps = 0; reps < bench_options.reps; reps++) {
+		if (reader && job->run == pair_run)
+			bench_samples_add(&trips, bench_race_round_trip());
+		for (i = 0; i < n; i++)
+			if (job->who(entries[i].contender))
+				measure(&entries[i], job, probes, reader &&
+					entries[i].contender->concurrent, ms);
+	}
+	print_job(entries, n, job, reader);
+	print_trips(&trips, entries[0].changing.areas->count);
 }
 
 /* Before anything is timed, and after each job. */

@@ -51,6 +51,11 @@ struct bench_contender {
 	/* Around a thread's reading; NULL: nothing to do. */
 	void (*enter)(void);
 	void (*leave)(void);
+	/*
+	 * Wait for what changes leave to other threads, so that it is not done
+	 * on the next contender's time; NULL: nothing is left.
+	 */
+	void (*settle)(void *map);
 
 	bool (*find)(void *map, uint64_t addr, struct bench_found *found);
 	/* Each lookup waits for the one before, in a section of its own. */

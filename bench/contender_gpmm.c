@@ -2,6 +2,7 @@
 /* gpmm as an embedder has it: public headers and the shared library. */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define GPMM_INLINE_SECTIONS
 #include <gpmm/host.h>
@@ -74,6 +75,16 @@ struct gpmm_set *bench_gpmm_build(const struct bench_areas *areas,
 	build_some(txn, areas, order);
 	bench_must(gpmm_txn_commit(txn), "gpmm_txn_commit");
 	return set;
+}
+
+void bench_gpmm_settle(void *set)
+{
+	struct gpmm_set_stats stats;
+
+	/* A drain would also take the memory that a writer keeps for later. */
+	for (gpmm_set_get_stats(set, &stats); stats.limbo_bytes;
+	     gpmm_set_get_stats(set, &stats))
+		usleep(1000);
 }
 
 static void *build(const struct bench_areas *areas, const uint32_t *order)
@@ -219,7 +230,7 @@ static uint64_t iterate(void *set)
 
 const struct bench_contender bench_gpmm = {
 	.name = "gpmm", .concurrent = true,
-	.build = build, .destroy = destroy,
+	.build = build, .destroy = destroy, .settle = bench_gpmm_settle,
 	.enter = gpmm_thread_register, .leave = gpmm_thread_unregister,
 	.owner = bench_gpmm_owner,
 	BENCH_LOOPS_OF(gpmm), .batch = batch, .section = gpmm_section,

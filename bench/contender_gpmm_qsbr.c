@@ -55,7 +55,7 @@ static void replace(void *set, const struct bench_area *area)
 
 const struct bench_contender bench_gpmm_qsbr = {
 	.name = "gpmm-qsbr", .concurrent = true,
-	.build = build, .destroy = destroy,
+	.build = build, .destroy = destroy, .settle = bench_gpmm_settle,
 	.enter = urcu_qsbr_register_thread,
 	.leave = urcu_qsbr_unregister_thread,
 	.owner = bench_gpmm_owner,

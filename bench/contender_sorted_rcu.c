@@ -79,11 +79,19 @@ static void *build(const struct bench_areas *areas, const uint32_t *order)
 	return map;
 }
 
-static void destroy(void *arg)
+static void settle(void *arg)
 {
 	struct map *map = arg;
 
 	urcu_memb_barrier();
+	map->backlog = 0;
+}
+
+static void destroy(void *arg)
+{
+	struct map *map = arg;
+
+	settle(map);
 	pthread_mutex_destroy(&map->lock);
 	free(map->sorted);
 	free(map);
@@ -179,7 +187,7 @@ const struct bench_contender bench_sorted_rcu = {
 	.name = "sorted-rcu", .concurrent = true,
 	.build = build, .destroy = destroy,
 	.enter = urcu_memb_register_thread,
-	.leave = urcu_memb_unregister_thread,
+	.leave = urcu_memb_unregister_thread, .settle = settle,
 	BENCH_LOOPS_OF(rcu), .batch = rcu_batch,
 	.section = rcu_section,
 	.map = map_area, .unmap = unmap_area,

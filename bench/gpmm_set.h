@@ -15,6 +15,9 @@ struct gpmm_area bench_gpmm_area(const struct bench_area *area);
 /* What a lookup of the area delivers as its owner. */
 uint64_t bench_gpmm_owner(const struct bench_area *area);
 
+/* Wait until no node waits for a grace period. */
+void bench_gpmm_settle(void *set);
+
 static inline bool bench_gpmm_give(void *set, struct gpmm_hit hit,
 				   struct bench_found *found)
 {

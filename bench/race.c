@@ -50,6 +50,8 @@ void bench_race_finish(struct bench_race *race, struct bench_racer *racers,
 	__atomic_store_n(&race->stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < count; i++)
 		pthread_join(racers[i].thread, NULL);
+	if (racers[0].contender->settle)
+		racers[0].contender->settle(racers[0].map);
 }
 
 void bench_race_read(struct bench_racer *racer)
@@ -64,4 +66,56 @@ void bench_race_read(struct bench_racer *racer)
 		at += BENCH_CHUNK;
 		racer->done += BENCH_CHUNK;
 	} while (!bench_race_over(racer));
+}
+
+#define CHUNKS	32
+#define TRIPS	256	/* timed as one */
+
+/* Its even turns are the caller's. */
+struct ball {
+	_Alignas(64) uint32_t turn;
+};
+
+static void await_turn(const struct ball *ball, uint32_t turn)
+{
+	while (__atomic_load_n(&ball->turn, __ATOMIC_ACQUIRE) != turn)
+		;
+}
+
+/* As soon as it is @turn, make it the other's. */
+static void pass(struct ball *ball, uint32_t turn)
+{
+	await_turn(ball, turn);
+	__atomic_store_n(&ball->turn, turn + 1, __ATOMIC_RELEASE);
+}
+
+static void *pass_back(void *ball)
+{
+	uint32_t i;
+
+	bench_pin(1);
+	for (i = 0; i < CHUNKS * TRIPS; i++)
+		pass(ball, 2 * i + 1);
+	return NULL;
+}
+
+double bench_race_round_trip(void)
+{
+	struct ball ball = { 0 };
+	double ns[CHUNKS];
+	pthread_t other;
+	uint64_t start;
+	uint32_t i, j;
+
+	bench_pin(0);
+	if (pthread_create(&other, NULL, pass_back, &ball))
+		bench_die("pthread_create failed");
+	for (i = 0; i < CHUNKS; i++) {
+		start = bench_now();
+		for (j = 0; j < TRIPS; j++)
+			pass(&ball, 2 * (i * TRIPS + j));
+		ns[i] = (double)(bench_now() - start) / TRIPS;
+	}
+	pthread_join(other, NULL);
+	return bench_median(ns, CHUNKS);
 }

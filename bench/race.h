@@ -15,8 +15,9 @@ struct bench_race {
 	_Alignas(64) bool stop;
 };
 
+/* Likewise: one counts each operation, another looks at its own now and then. */
 struct bench_racer {
-	pthread_t thread;
+	_Alignas(64) pthread_t thread;
 	struct bench_race *race;
 	int cpu;
 	const struct bench_contender *contender;
@@ -29,9 +30,18 @@ struct bench_racer {
 
 void bench_race_start(struct bench_race *race, struct bench_racer *racers,
 		      int count);
-/* Let them run for @ms milliseconds and join them. */
+/*
+ * Let them run for @ms milliseconds, join them, and wait until nothing that
+ * they left to other threads is to be done.
+ */
 void bench_race_finish(struct bench_race *race, struct bench_racer *racers,
 		       int count, int ms);
+
+/*
+ * ns that a cache line takes from the first CPU to the second and back. Pins
+ * the caller to the first.
+ */
+double bench_race_round_trip(void);
 
 static inline bool bench_race_over(const struct bench_racer *racer)
 {

@@ -15,6 +15,7 @@ BEGIN {
 {
 	key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $5
 	ns[key] = $6
+	range[key] = $7 " to " $8
 	ns[$1, $2, $3, $5, $4] = $6
 	p50[key] = $9
 	p999[key] = $11
@@ -211,9 +212,14 @@ function threads(n,		what, one) {
 			mops["threads", what, "gpmm", n, 2] / one, 1.95, 1, "")
 }
 
-function changes(		i, n, bare, gpmm) {
+function changes(		i, n, bare, gpmm, what) {
+	what = "pair/1/round-trip"
 	for (i = 1; i <= 5; i++) {
 		n = sizes[i]
+		if (("change", what, "cpus", n) in seen)
+			info("a line to the reader's CPU and back, " n \
+			     " areas: ns", figure("change", what, "cpus", n),
+			     range["change", what, "cpus", n])
 		bare = figure("change", "pair/1/alone", "absl-bare", n)
 		at_most("map+unmap beside a reader, " n " areas / bare absl",
 			figure("change", "pair/1/reader", "gpmm", n), bare, 4,
