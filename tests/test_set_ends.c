@@ -382,6 +382,19 @@ static void test_bad_memory(void)
 	fini_pages();
 }
 
+static void test_memory_without_an_address_begins_where_its_host_does(void)
+{
+	struct gpmm_area area;
+
+	init_pages();
+	area = lab_area(&lab, LAB_PLAIN, 0x3000, 0x200, 1, 0);
+	area.hva = NULL;
+	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+	CU_ASSERT_TRUE_FATAL(gpmm_set_find(lab.set, 0x3100, &area));
+	CU_ASSERT_PTR_EQUAL(area.hva, gpmm_host_addr(lab.host[0]));
+	fini_pages();
+}
+
 static void test_bad_backends(void)
 {
 	struct gpmm_area area;
@@ -728,6 +741,8 @@ int main(void)
 		{ "bad options are refused", test_bad_options },
 		{ "bad maps are refused", test_bad_maps },
 		{ "memory outside its host is refused", test_bad_memory },
+		{ "memory without an address begins where its host does",
+		  test_memory_without_an_address_begins_where_its_host_does },
 		{ "bad backends are refused", test_bad_backends },
 		{ "bad ranges are refused", test_bad_ranges },
 		{ "bad cuts are refused", test_bad_cuts },

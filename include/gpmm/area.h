@@ -54,6 +54,7 @@ struct gpmm_host;
  * hva + n of the process. One without is a device's window or a hole kept
  * reserved, and @owner is the embedder's (ignored where there is @host). Memory
  * that the embedder has allocated itself needs a @host, too: GPMM_HOST_USER.
+ * What is found in a set has @hva where it has @host, and else not.
  */
 struct gpmm_area {
 	gpmm_gpa_t start;		/* first byte */
@@ -62,7 +63,7 @@ struct gpmm_area {
 	uint32_t reserved;		/* 0 */
 	struct gpmm_backend *backend;	/* NULL at map: the set's default */
 	struct gpmm_host *host;		/* NULL: no memory behind it */
-	void *hva;			/* of @start; NULL without @host */
+	void *hva;			/* of @start; at map NULL: @host's */
 	void *owner;			/* NULL with @host */
 };
 

@@ -281,7 +281,9 @@ bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area);
  * Context: writer.
  * Owns: the set takes a reference of its own on the host memory.
  * Return: 0; -EEXIST where something is in the way and @how has no REPLACE;
- * the common errors.
+ * the common errors, -EINVAL also where not all of the memory is @area->host's,
+ * a backend's table is of another version or lacks a function, or
+ * @area->reserved is not 0.
  */
 int gpmm_set_map(struct gpmm_set *set, const struct gpmm_area *area,
 		 unsigned int how);
