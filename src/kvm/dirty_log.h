@@ -34,8 +34,14 @@ void gpmm__dirty_log_fini(struct dirty_log *log);
 int gpmm__dirty_log_collect(struct dirty_log *log, struct slots *slots,
 			    uint64_t first, uint64_t last);
 
+/* Is nobody told what is written? Then a plan's ioctls are all there is. */
+static inline bool gpmm__dirty_log_is_idle(const struct dirty_log *log)
+{
+	return !log->sink.mark && !log->rings.size;
+}
+
 /*
- * Around the ioctls of a plan:
+ * Around the ioctls of a plan, unless it is idle:
  * _room: before any. Return: 0 or -ENOMEM.
  * _before: harvest the logs that it ends. @held: no vCPU runs meanwhile.
  * _after: it was @made, or failed. @held: none has run since.

@@ -46,6 +46,12 @@ struct hooks {
 	bool touched;		/* some hook is */
 };
 
+/* Has the transaction no windows, so that no hook is planned for? */
+static inline bool gpmm__hooks_are_idle(const struct hooks *hooks)
+{
+	return !hooks->windows.journal.len;
+}
+
 /* Return: 0 or -errno. */
 int gpmm__hooks_init(struct hooks *hooks, struct kvm_sys *sys);
 void gpmm__hooks_fini(struct hooks *hooks);

@@ -166,7 +166,8 @@ static int kvm_begin(struct gpmm_backend *be)
 
 	if (ret)
 		return ret;
-	gpmm__hooks_repair(&kvm->hooks);
+	if (kvm->hooks.lost)
+		gpmm__hooks_repair(&kvm->hooks);
 	gpmm__kvm_txn_begin(&kvm->txn, &kvm->slots);
 	return 0;
 }
@@ -177,8 +178,9 @@ static int plan(struct kvm_backend *kvm)
 
 	if (ret)
 		return ret;
-	ret = gpmm__dirty_log_room(&kvm->log, &kvm->slots);
-	if (!ret)
+	if (!gpmm__dirty_log_is_idle(&kvm->log))
+		ret = gpmm__dirty_log_room(&kvm->log, &kvm->slots);
+	if (!ret && !gpmm__hooks_are_idle(&kvm->hooks))
 		ret = gpmm__hooks_plan(&kvm->hooks);
 	if (ret)
 		gpmm__slots_unplan(&kvm->slots);
@@ -188,8 +190,11 @@ static int plan(struct kvm_backend *kvm)
 /* Both, or neither. */
 static int apply_plan(struct kvm_backend *kvm)
 {
-	int ret = gpmm__hooks_apply(&kvm->hooks);
+	int ret;
 
+	if (gpmm__hooks_are_idle(&kvm->hooks))
+		return gpmm__slots_apply(&kvm->slots);
+	ret = gpmm__hooks_apply(&kvm->hooks);
 	if (ret) {
 		gpmm__slots_unplan(&kvm->slots);
 		return ret;
@@ -200,6 +205,10 @@ static int apply_plan(struct kvm_backend *kvm)
 	return ret;
 }
 
+/*
+ * What most transactions do not need is not called for them: code that has not
+ * been run for a while is as slow to fetch as data.
+ */
 static int apply(struct kvm_backend *kvm)
 {
 	bool held = false;
@@ -209,6 +218,8 @@ static int apply(struct kvm_backend *kvm)
 		return ret;
 	if (kvm->txn.exchange.hole)
 		held = gpmm__gate_close(&kvm->gate);
+	if (gpmm__dirty_log_is_idle(&kvm->log))
+		return apply_plan(kvm);
 	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = apply_plan(kvm);
 	gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
@@ -238,7 +249,8 @@ static int kvm_commit(struct gpmm_backend *be)
 	}
 	gpmm__slots_owe(&kvm->slots, before);
 	gpmm__kvm_txn_done(&kvm->txn);
-	gpmm__hooks_done(&kvm->hooks);
+	if (!gpmm__hooks_are_idle(&kvm->hooks))
+		gpmm__hooks_done(&kvm->hooks);
 	kvm->commits++;
 	lock_release(&kvm->lock);
 	return 0;
@@ -249,7 +261,8 @@ static void kvm_published(struct gpmm_backend *be)
 	struct kvm_backend *kvm = to_kvm(be);
 
 	gpmm__slots_owe(&kvm->slots, 0);
-	gpmm__gate_open(&kvm->gate);
+	if (gate_get(&kvm->gate.closed))
+		gpmm__gate_open(&kvm->gate);
 }
 
 static const struct gpmm_backend_ops kvm_ops = {

@@ -17,7 +17,8 @@ void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
 	txn->slots = slots;
 	txn->before.count = 0;
 	txn->after.count = 0;
-	gpmm__slots_repair(slots);
+	if (slots->lost.count)
+		gpmm__slots_repair(slots);
 }
 
 /* ---------------------------------------------------------------- nodes --- */
@@ -95,7 +96,8 @@ static int take(struct kvm_txn *txn, const struct kvm_region *region,
 	struct slot *slot;
 	int ret = 0;
 
-	if (gpmm__lost_overlaps(txn->slots, first, last))
+	if (txn->slots->lost.count &&
+	    gpmm__lost_overlaps(txn->slots, first, last))
 		return -EIO;
 	if (!nomerge) {
 		first -= first > 0;
@@ -283,9 +285,7 @@ int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 		ret = gpmm__slot_map_room(&txn->slots->live, txn->after.count);
 	if (ret)
 		return ret;
-	if (txn->before.count > 1)
-		qsort(txn->before.at, txn->before.count,
-		      sizeof(*txn->before.at), compare_gpa);
+	gpmm__slot_array_sort(&txn->before, compare_gpa);
 	txn->exchange.before = &txn->before;
 	txn->exchange.after = &txn->after;
 	return gpmm__slots_plan(txn->slots, &txn->exchange);
@@ -294,8 +294,12 @@ int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 /* Where it starts as @new does, it becomes that and keeps its place. */
 static void become(struct kvm_txn *txn, struct slot *old, struct slot *new)
 {
+	bool resized = old->at.size != new->at.size;
+
 	old->id = new->id;
 	old->at = new->at;
+	if (resized)
+		gpmm__slot_map_resized(&txn->slots->live, old);
 	old->nomerge = new->nomerge;
 	old->taken = false;
 	old->match = NULL;

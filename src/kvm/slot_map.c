@@ -15,19 +15,50 @@
 
 /* -------------------------------------------------------------- finding --- */
 
-/* The last run that begins at or below @gpa, or the first. */
-static size_t find_run(const struct slot_map *map, uint64_t gpa)
+/* How many of @n runs, @step apart, begin at or below @gpa. */
+static size_t count_runs(const struct slot_run *run, size_t step, size_t n,
+			 uint64_t gpa)
+{
+	size_t count = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		count += run[i * step].gpa <= gpa;
+	return count;
+}
+
+/*
+ * The last run that begins at or below @gpa, or the first: by eighths, for the
+ * lines of one round are waited for together.
+ */
+static size_t search(const struct slot_map *map, uint64_t gpa)
 {
 	const struct slot_run *run = map->runs;
 	size_t left = map->count;
+	size_t up;
 
-	while (left > 1) {
-		size_t half = left / 2;
+	while (left > 8) {
+		size_t step = left / 8;
 
-		run = run[half].gpa <= gpa ? run + half : run;
-		left -= half;
+		up = count_runs(run + step, step, 7, gpa);
+		run += up * step;
+		left = up < 7 ? step : left - 7 * step;
 	}
-	return run - map->runs;
+	up = left ? count_runs(run + 1, 1, left - 1, gpa) : 0;
+	return run + up - map->runs;
+}
+
+static bool is_in(const struct slot_map *map, size_t run, uint64_t gpa)
+{
+	return run < map->count && map->runs[run].gpa <= gpa &&
+	       (run == map->count - 1 || gpa < map->runs[run + 1].gpa);
+}
+
+static size_t find_run(struct slot_map *map, uint64_t gpa)
+{
+	if (!is_in(map, map->found, gpa))
+		map->found = search(map, gpa);
+	return map->found;
 }
 
 /* How many of the block begin at or below @gpa. */
@@ -67,7 +98,7 @@ static struct slot *walk_get(struct slot_walk *walk)
 }
 
 struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
-				   const struct slot_map *map, uint64_t first,
+				   struct slot_map *map, uint64_t first,
 				   uint64_t last)
 {
 	const struct slot_block *block;
@@ -79,7 +110,7 @@ struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
 	block = map->runs[run].block;
 	prefetch(block);
 	at = count_up_to(block, first);
-	if (at && region_last(&block->slot[at - 1]->at) >= first)
+	if (at && block->last[at - 1] >= first)
 		at--;
 	*walk = (struct slot_walk){ map, run, at, last };
 	return walk_get(walk);
@@ -135,7 +166,7 @@ static size_t most_blocks(const struct slot_map *map, size_t more)
 	return more < most ? more : most;
 }
 
-int gpmm__slot_map_room(struct slot_map *map, size_t more)
+int gpmm__slot_map_grow(struct slot_map *map, size_t more)
 {
 	size_t blocks = most_blocks(map, more);
 
@@ -190,17 +221,28 @@ static struct slot_block *add_run(struct slot_map *map, size_t run)
 	return at->block;
 }
 
+/* Move all from @from on to where @to begins, in the same block or another. */
+static void shift(struct slot_block *block, size_t from,
+		  struct slot_block *other, size_t to)
+{
+	size_t n = block->count - from;
+
+	memmove(other->gpa + to, block->gpa + from, n * sizeof(*block->gpa));
+	memmove(other->last + to, block->last + from,
+		n * sizeof(*block->last));
+	memmove(other->slot + to, block->slot + from,
+		n * sizeof(*block->slot));
+}
+
 /* Move all but @kept of a block into a new one after it. */
 static void split(struct slot_map *map, size_t run, size_t kept)
 {
 	struct slot_block *low = map->runs[run].block;
 	struct slot_block *high = add_run(map, run + 1);
 
+	shift(low, kept, high, 0);
 	high->count = low->count - kept;
 	low->count = kept;
-	memcpy(high->gpa, low->gpa + kept, high->count * sizeof(*high->gpa));
-	memcpy(high->slot, low->slot + kept,
-	       high->count * sizeof(*high->slot));
 	map->runs[run + 1].gpa = *high->gpa;
 }
 
@@ -232,13 +274,10 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot)
 	size_t run = make_place(map, gpa);
 	struct slot_block *block = map->runs[run].block;
 	size_t at = count_up_to(block, gpa);
-	size_t above = block->count - at;
 
-	memmove(block->gpa + at + 1, block->gpa + at,
-		above * sizeof(*block->gpa));
-	memmove(block->slot + at + 1, block->slot + at,
-		above * sizeof(*block->slot));
+	shift(block, at, block, at + 1);
 	block->gpa[at] = gpa;
+	block->last[at] = region_last(&slot->at);
 	block->slot[at] = slot;
 	block->count++;
 	map->runs[run].gpa = *block->gpa;
@@ -258,14 +297,19 @@ void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot)
 	size_t run = find_run(map, slot->at.gpa);
 	struct slot_block *block = map->runs[run].block;
 	size_t at = count_up_to(block, slot->at.gpa);
-	size_t above = block->count - at;
 
-	memmove(block->gpa + at - 1, block->gpa + at,
-		above * sizeof(*block->gpa));
-	memmove(block->slot + at - 1, block->slot + at,
-		above * sizeof(*block->slot));
+	shift(block, at, block, at - 1);
 	block->count--;
 	map->runs[run].gpa = *block->gpa;
 	if (!block->count)
 		drop_run(map, run);
+}
+
+void gpmm__slot_map_resized(struct slot_map *map, const struct slot *slot)
+{
+	struct slot_block *block =
+		map->runs[find_run(map, slot->at.gpa)].block;
+
+	block->last[count_up_to(block, slot->at.gpa) - 1] =
+		region_last(&slot->at);
 }

@@ -2,8 +2,8 @@
 /*
  * The VM's slots in the order of their guest addresses: blocks of some, and an
  * array of where each block begins. After an ioctl all of it is out of the
- * caches, so what counts is the lines that a lookup waits for, one after the
- * other: among 4096 slots some six, where a binary tree has twelve nodes.
+ * caches, so what counts is how often a lookup waits for lines, one after the
+ * other: among 4096 slots five times, where a binary tree has twelve nodes.
  *
  * Invariant:
  * F  Blocks ascend by guest address, as do the slots in each; none is empty,
@@ -15,10 +15,12 @@
 #include "kvm/slot_tree.h"
 
 /* So that a block has four cache lines. */
-#define SLOT_BLOCK 15
+#define SLOT_BLOCK 10
 
 struct slot_block {
-	uint64_t gpa[SLOT_BLOCK];	/* of each, ascending */
+	/* Of each, so that none is looked at that lies beside a range. */
+	uint64_t gpa[SLOT_BLOCK];
+	uint64_t last[SLOT_BLOCK];
 	struct slot *slot[SLOT_BLOCK];
 	size_t count;
 	struct slot_block *next;	/* spare */
@@ -33,16 +35,26 @@ struct slot_map {
 	struct slot_run *runs;
 	size_t count;
 	size_t room;
+	size_t found;			/* a run; changes stay near each other */
 	struct slot_block *spare;
 	size_t spares;
 };
 
 /* Make room for @more slots. Return: 0 or -ENOMEM. */
-int gpmm__slot_map_room(struct slot_map *map, size_t more);
+int gpmm__slot_map_grow(struct slot_map *map, size_t more);
+
+static inline int gpmm__slot_map_room(struct slot_map *map, size_t more)
+{
+	return more <= map->spares && map->count + more <= map->room ? 0 :
+		gpmm__slot_map_grow(map, more);
+}
 
 /* Precondition: room, and no slot in the way. */
 void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot);
 void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot);
+
+/* Its size has changed. */
+void gpmm__slot_map_resized(struct slot_map *map, const struct slot *slot);
 
 /* Free the room that is not used, or every slot and the map. */
 void gpmm__slot_map_trim(struct slot_map *map);
@@ -58,13 +70,13 @@ struct slot_walk {
 
 /* Return: the first slot that has a byte of [first, last], or NULL. */
 struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
-				   const struct slot_map *map, uint64_t first,
+				   struct slot_map *map, uint64_t first,
 				   uint64_t last);
 /* Return: the next one, or NULL. */
 struct slot *gpmm__slot_walk_next(struct slot_walk *walk);
 
 /* Return: a slot that has a byte of [first, last], the lowest, or NULL. */
-static inline struct slot *gpmm__slot_map_find(const struct slot_map *map,
+static inline struct slot *gpmm__slot_map_find(struct slot_map *map,
 					       uint64_t first, uint64_t last)
 {
 	struct slot_walk walk;

@@ -63,9 +63,7 @@ static int sort_by_host(struct slot_array *sorted,
 	if (slots->count)
 		memcpy(sorted->at, slots->at,
 		       slots->count * sizeof(*slots->at));
-	if (slots->count > 1)
-		qsort(sorted->at, sorted->count, sizeof(*sorted->at),
-		      compare_host);
+	gpmm__slot_array_sort(sorted, compare_host);
 	return 0;
 }
 
@@ -134,7 +132,10 @@ static void add_change(struct slots *slots, uint32_t id,
 {
 	struct slot_change *change = &slots->changes.at[slots->changes.count++];
 
-	*change = (struct slot_change){ .id = id };
+	change->id = id;
+	change->stray = false;
+	change->from.size = 0;
+	change->to.size = 0;
 	if (before)
 		change->from = before->at;
 	if (after)

@@ -40,6 +40,18 @@ int gpmm__array_grow(void **at, size_t *room, size_t count, size_t each)
 	return 0;
 }
 
+void gpmm__slot_array_sort(struct slot_array *array,
+			   int (*compare)(const void *, const void *))
+{
+	struct slot **at = array->at;
+	size_t i = 1;
+
+	while (i < array->count && compare(&at[i - 1], &at[i]) <= 0)
+		i++;
+	if (i < array->count)
+		qsort(at, array->count, sizeof(*at), compare);
+}
+
 static int set_region(struct slots *slots, uint32_t id,
 		      const struct kvm_region *to)
 {

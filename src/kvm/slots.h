@@ -83,6 +83,10 @@ static inline int gpmm__slot_array_room(struct slot_array *array, size_t count)
 				 sizeof(*array->at));
 }
 
+/* As qsort(3), but most are in order as they are. */
+void gpmm__slot_array_sort(struct slot_array *array,
+			   int (*compare)(const void *, const void *));
+
 static inline int gpmm__change_array_room(struct change_array *array,
 					  size_t count)
 {
