@@ -57,9 +57,8 @@ enum gpmm_numa {
 /*
  * Zero is a good value of every member but @size (and @fd and @user, where one
  * is needed); what a kind cannot do is refused (-EINVAL), never ignored. USER
- * and GUEST_MEMFD take no @flags, no @numa and no @prealloc_threads. Members
- * that are named for other kinds (@fd), or that come too late (@gpa of USER,
- * which lies where it lies), are not looked at.
+ * and GUEST_MEMFD take no @flags, no @numa and no @prealloc_threads. Only @fd
+ * where the kind has none, and @gpa of USER, are not looked at.
  */
 struct gpmm_host_options {
 	enum gpmm_host_kind kind;

@@ -219,8 +219,8 @@ struct gpmm_view {
 struct gpmm_view gpmm_set_view_rcu(const struct gpmm_set *set);
 
 /*
- * As their gpmm_set_ namesakes, within the view. Context: of these and all that
- * follow, reader; for a view of gpmm_txn_view(), its.
+ * As their gpmm_set_ namesakes, within the view. Context: reader; but a view of
+ * gpmm_txn_view() needs no section, here and below.
  */
 bool gpmm_view_find(struct gpmm_view view, gpmm_gpa_t addr,
 		    struct gpmm_area *area);
