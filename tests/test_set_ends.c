@@ -63,6 +63,69 @@ static void test_first_and_last_byte(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+/* ----------------------------------------------------------------- walks */
+
+/* Every area of a walk is the next of those of one or two bytes, 3 apart. */
+struct steps {
+	gpmm_gpa_t base;
+	unsigned int next;
+	unsigned int end;	/* the walk is told to end there */
+};
+
+static int take_step(void *arg, const struct gpmm_area *area)
+{
+	struct steps *steps = arg;
+
+	if (area->start != steps->base + 3 * steps->next)
+		return -1;
+	return ++steps->next == steps->end ? 7 : 0;
+}
+
+/* Which area is the first that ends above byte @at, counted from the base? */
+static unsigned int step_above(unsigned int at)
+{
+	return at / 3 + (at % 3 > at / 3 % 2);
+}
+
+static bool walks_within(struct gpmm_set *set, gpmm_gpa_t base,
+			 unsigned int from, unsigned int to)
+{
+	struct steps steps = { .base = base, .next = step_above(from) };
+	struct gpmm_range range = { base + from, to - from };
+	unsigned int first = steps.next, last = (to + 2) / 3;
+	int ret = gpmm_set_for_each(set, range, take_step, &steps);
+
+	if (ret || steps.next != (last > first ? last : first))
+		return false;
+	steps.next = first;
+	steps.end = first + 1;
+	ret = gpmm_set_for_each(set, range, take_step, &steps);
+	return ret == (last > first ? 7 : 0);
+}
+
+static void walk_every_range(gpmm_gpa_t base, unsigned int n)
+{
+	struct gpmm_set *set = create(1);
+	unsigned int from, to, wrong = 0;
+
+	for (from = 0; from < n; from++)
+		CU_ASSERT_EQUAL(put(set, base + 3 * from, 1 + from % 2, 1), 0);
+	for (from = 0; from < 3 * n; from++)
+		for (to = from + 1; to <= 3 * n; to++)
+			wrong += !walks_within(set, base, from, to);
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* In one leaf, in two levels, and with wide keys to the last byte. */
+static void test_walks_keep_within_their_range(void)
+{
+	walk_every_range(0, 12);
+	walk_every_range(5, 60);
+	walk_every_range(9, 90);
+	walk_every_range(-UINT64_C(3) * 60, 60);
+}
+
 static void test_changes_at_the_end(void)
 {
 	uint32_t flags = 2;
@@ -727,6 +790,8 @@ int main(void)
 	static const struct suite_test tests[] = {
 		{ "the first page and the last", test_first_and_last_page },
 		{ "the first byte and the last", test_first_and_last_byte },
+		{ "walks keep within their range",
+		  test_walks_keep_within_their_range },
 		{ "changes at the end of the space",
 		  test_changes_at_the_end },
 		{ "the whole space is two areas", test_the_whole_space },
