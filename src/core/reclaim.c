@@ -127,7 +127,6 @@ void gpmm__set_leave_to_worker(struct gpmm_set *set)
 int gpmm__set_reclaim(struct gpmm_set *set)
 {
 	struct batch batch;
-	size_t released;
 	int ret = lock_acquire(&set->limbo.reclaiming);
 
 	if (ret)
@@ -136,11 +135,7 @@ int gpmm__set_reclaim(struct gpmm_set *set)
 		gpmm__rcu_wait(set->flavor);
 		release(set, &batch);
 	}
-	released = batch.hosts.len;
 	vec_free(&batch.hosts);
 	lock_release(&set->limbo.reclaiming);
-	/* A release callback may have left more, and could not wait for it. */
-	if (released)
-		gpmm__set_leave_to_worker(set);
 	return 0;
 }
