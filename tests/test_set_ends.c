@@ -441,6 +441,9 @@ static void test_bad_memory(void)
 	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
 	area.size = 0x200;
 	area.hva = base + size - 0x200;
+	area.host = NULL;
+	REFUSED(&lab, gpmm_set_map(lab.set, &area, 0), -EINVAL);
+	area.host = lab.host[0];
 	CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
 	fini_pages();
 }

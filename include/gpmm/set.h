@@ -270,8 +270,7 @@ bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area);
 
 /*
  * gpmm_set_map - add an area
- * @area: its host memory, where it has one, must hold [hva, hva + size);
- *	without @area->host there is no memory, whatever @area->hva says
+ * @area: its host memory, where it has one, must hold [hva, hva + size)
  * @how: 0 or GPMM_MAP_REPLACE
  *
  * With GPMM_MAP_REPLACE readers see the old areas or the new one, never a
@@ -281,9 +280,9 @@ bool gpmm_iter_next(struct gpmm_iter *it, struct gpmm_area *area);
  * Context: writer.
  * Owns: the set takes a reference of its own on the host memory.
  * Return: 0; -EEXIST where something is in the way and @how has no REPLACE;
- * the common errors, -EINVAL also where not all of the memory is @area->host's,
- * a backend's table is of another version or lacks a function, or
- * @area->reserved is not 0.
+ * the common errors, -EINVAL also where not all of the memory is @area->host's
+ * (memory of the embedder's own needs one, too: GPMM_HOST_USER), a backend's
+ * table is of another version or lacks a function, or @area->reserved is not 0.
  */
 int gpmm_set_map(struct gpmm_set *set, const struct gpmm_area *area,
 		 unsigned int how);

@@ -156,7 +156,7 @@ static int area_to_item(const struct gpmm_set *set,
 	struct span span;
 
 	if (to_granules(set, area->start, area->size, &span) ||
-	    area->reserved)
+	    area->reserved || (area->hva && !area->host))
 		return -EINVAL;
 	*item = (struct item){
 		.first = span.first,
