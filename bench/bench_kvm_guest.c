@@ -75,7 +75,8 @@ static bool make(struct bed *bed, enum gpmm_kvm_log log, unsigned int vcpus,
 		 uint64_t pages)
 {
 	const struct gpmm_kvm_options kvm = {
-		.first_slot = 1, .log = log, .ring_size = 1u << 19,
+		.first_slot = 1, .log = log,
+		.ring_size = log == GPMM_KVM_LOG_RING ? 1u << 19 : 0,
 	};
 	const struct gpmm_host_options memory = {
 		.kind = GPMM_HOST_ANON, .size = pages * PAGE,

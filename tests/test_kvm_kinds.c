@@ -360,7 +360,8 @@ static struct gpmm_kvm_options options_of(enum gpmm_kvm_log log)
 	kvm_fake_init(&fake);
 	fake.ring = FAKE_PAGE;
 	return (struct gpmm_kvm_options){
-		.no_zap_all = true, .log = log, .ring_size = FAKE_PAGE,
+		.no_zap_all = true, .log = log,
+		.ring_size = log == GPMM_KVM_LOG_RING ? FAKE_PAGE : 0,
 	};
 }
 

@@ -30,7 +30,8 @@ static struct kvm_run run;
 static int create(enum gpmm_kvm_log log)
 {
 	const struct gpmm_kvm_options options = {
-		.log = log, .ring_size = FAKE_PAGE,
+		.log = log,
+		.ring_size = log == GPMM_KVM_LOG_RING ? FAKE_PAGE : 0,
 	};
 	struct kvm_sys sys = kvm_fake_sys(&fake);
 

@@ -527,7 +527,9 @@ static void test_options_beyond_the_machine_are_refused(void)
 		{ .slot_count = FAKE_SLOTS + 1 },
 		{ .first_slot = 10, .slot_count = FAKE_SLOTS },
 		{ .slot_count = 5, .reserve = 5 },
+		{ .address_space = 1 },
 		{ .address_space = 1 << 16 },
+		{ .ring_size = FAKE_PAGE },
 	};
 	struct kvm_sys sys = kvm_fake_sys(&fake);
 
@@ -535,6 +537,18 @@ static void test_options_beyond_the_machine_are_refused(void)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		CU_ASSERT_EQUAL(gpmm__kvm_create_on(&sys, &bad[i], &be),
 				-EINVAL);
+}
+
+static void test_slots_go_to_the_address_space_that_was_asked_for(void)
+{
+	struct gpmm_kvm_options options = { .address_space = 1 };
+
+	kvm_fake_init(&fake);
+	fake.spaces = 2;
+	setup_with(&options);
+	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(fake.space, 1);
+	teardown();
 }
 
 static void test_region2_falls_back_where_the_capability_lies(void)
@@ -984,6 +998,7 @@ SUITE("kvm slots",
 	TEST(test_an_undo_may_use_the_reserve),
 	TEST(test_an_undo_that_fails_opens_the_gate),
 	TEST(test_options_beyond_the_machine_are_refused),
+	TEST(test_slots_go_to_the_address_space_that_was_asked_for),
 	TEST(test_region2_falls_back_where_the_capability_lies),
 	TEST(test_region2_is_used_where_it_works),
 	TEST(test_random_transactions_agree_with_the_model),

@@ -122,10 +122,10 @@ struct gpmm_kvm_options {
  *
  * Context: any; only the process that created the VM may use it.
  * Owns: borrows @vm_fd, which outlives the backend; the caller owns *@backend.
- * Return: 0; -EINVAL for slots that the VM has not, a ring of a size that KVM
- * does not take, or a ring where there is a vCPU already; -ENOMEM; -EBADF,
- * -ENOTTY where @vm_fd is no VM; -EOPNOTSUPP where the host lacks what was
- * asked for.
+ * Return: 0; -EINVAL for slots or an address space that the VM has not, a ring
+ * of a size that KVM does not take, a ring where there is a vCPU already, or a
+ * ring's size without rings; -ENOMEM; -EBADF, -ENOTTY where @vm_fd is no VM;
+ * -EOPNOTSUPP where the host lacks what was asked for.
  */
 int gpmm_kvm_create(int vm_fd, const struct gpmm_kvm_options *options,
 		    struct gpmm_backend **backend);

@@ -24,6 +24,8 @@ int gpmm__dirty_log_init(struct dirty_log *log, struct slots *slots,
 			 const struct gpmm_kvm_options *options)
 {
 	memset(log, 0, sizeof(*log));
+	if (options->ring_size && options->log != GPMM_KVM_LOG_RING)
+		return -EINVAL;
 	log->kind = options->log;
 	log->page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE));
 	switch (options->log) {

@@ -279,6 +279,13 @@ static const struct gpmm_backend_ops kvm_ops = {
 
 /* ---------------------------------------------------------------- life --- */
 
+/* KVM says how many address spaces there are only where there are several. */
+static bool has_space(struct kvm_sys *sys, unsigned int address_space)
+{
+	return !address_space || (int64_t)address_space <
+		gpmm__kvm_extension(sys, KVM_CAP_MULTI_ADDRESS_SPACE);
+}
+
 static int slot_budget(struct kvm_sys *sys,
 		       const struct gpmm_kvm_options *options, uint32_t *count)
 {
@@ -287,7 +294,7 @@ static int slot_budget(struct kvm_sys *sys,
 	if (most < 0)
 		return most;
 	if (options->first_slot >= (unsigned int)most ||
-	    options->address_space > UINT16_MAX)
+	    !has_space(sys, options->address_space))
 		return -EINVAL;
 	*count = most - options->first_slot;
 	if (options->slot_count > *count || options->reserve >= *count)

@@ -107,7 +107,9 @@ static int set_region(struct kvm_fake *fake, uint32_t id,
 
 	if (fails(fake))
 		return fake->error;
+	fake->space = id >> 16;
 	if ((id & 0xffff) >= fake->nr_slots ||
+	    fake->space >= (fake->spaces ? (unsigned int)fake->spaces : 1) ||
 	    (new->gpa | new->size | new->hva) % PAGE ||
 	    new->flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES |
 			   KVM_MEM_GUEST_MEMFD))
@@ -439,6 +441,8 @@ static int extension(struct kvm_fake *fake, uintptr_t cap)
 	switch (cap) {
 	case KVM_CAP_NR_MEMSLOTS:
 		return fake->nr_slots;
+	case KVM_CAP_MULTI_ADDRESS_SPACE:
+		return fake->spaces;
 	case KVM_CAP_USER_MEMORY2:
 		return fake->says_region2;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:

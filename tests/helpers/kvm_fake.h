@@ -28,6 +28,8 @@ struct kvm_fake_event {
 struct kvm_fake {
 	struct kvm_region slots[FAKE_SLOTS];
 	unsigned int nr_slots;		/* what KVM_CAP_NR_MEMSLOTS says */
+	int spaces;			/* address spaces; 0: it does not say */
+	unsigned int space;		/* of the last slot that was set */
 	bool says_region2;		/* the capability is there */
 	bool has_region2;		/* and so is the ioctl */
 	/* Calls that change something: how many; how many more succeed. */
