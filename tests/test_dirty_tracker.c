@@ -434,6 +434,33 @@ static void test_no_write_is_lost_between_racing_harvests(void)
 	teardown();
 }
 
+static void wait_for(const uint64_t *step, uint64_t round)
+{
+	for (unsigned int i = 1;
+	     __atomic_load_n(step, __ATOMIC_SEQ_CST) < round; i++)
+		if (i % 64 == 0)
+			sched_yield();
+}
+
+/* Another thread and this one go through the rounds; each is to be right. */
+static void race(uint64_t rounds, void *(*other)(void *arg),
+		 bool (*run)(struct gpmm_dirty_client *client, uint64_t round))
+{
+	struct gpmm_dirty_client *client;
+	unsigned int wrong = 0;
+	pthread_t thread;
+
+	setup();
+	client = new_client();
+	pthread_create(&thread, NULL, other, NULL);
+	for (uint64_t round = 1; round <= rounds; round++)
+		wrong += !run(client, round);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(wrong, 0);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
 /*
  * Two words in turn, so that what is said above them is raced for, too: each
  * page is marked once a round, and comes in one of the round's harvests.
@@ -446,8 +473,7 @@ static void *mark_in_rounds(void *arg)
 {
 	(void)arg;
 	for (uint64_t round = 1; round <= ROUNDS; round++) {
-		while (__atomic_load_n(&round_begun, __ATOMIC_SEQ_CST) < round)
-			sched_yield();
+		wait_for(&round_begun, round);
 		for (uint64_t page = 0; page < 64; page++) {
 			mark(page, 1);
 			mark(64 + page, 1);
@@ -489,19 +515,7 @@ static bool harvest_round(struct gpmm_dirty_client *client, uint64_t round)
 
 static void test_a_mark_comes_once_in_racing_harvests(void)
 {
-	struct gpmm_dirty_client *client;
-	unsigned int wrong = 0;
-	pthread_t marker;
-
-	setup();
-	client = new_client();
-	pthread_create(&marker, NULL, mark_in_rounds, NULL);
-	for (uint64_t round = 1; round <= ROUNDS; round++)
-		wrong += !harvest_round(client, round);
-	pthread_join(marker, NULL);
-	CU_ASSERT_EQUAL(wrong, 0);
-	gpmm_dirty_client_destroy(client);
-	teardown();
+	race(ROUNDS, mark_in_rounds, harvest_round);
 }
 
 /*
@@ -511,14 +525,6 @@ static void test_a_mark_comes_once_in_racing_harvests(void)
 #define PAIR_ROUNDS (6 * ROUNDS)
 
 static uint64_t even_begun, odd_begun, odd_marked;
-
-static void wait_for(const uint64_t *step, uint64_t round)
-{
-	for (unsigned int i = 1;
-	     __atomic_load_n(step, __ATOMIC_SEQ_CST) < round; i++)
-		if (i % 64 == 0)
-			sched_yield();
-}
 
 static void mark_every_other_word(uint64_t word)
 {
@@ -556,19 +562,7 @@ static bool mark_even_words(struct gpmm_dirty_client *client, uint64_t round)
 
 static void test_two_who_mark_lose_nothing_of_each_other(void)
 {
-	struct gpmm_dirty_client *client;
-	unsigned int wrong = 0;
-	pthread_t odd;
-
-	setup();
-	client = new_client();
-	pthread_create(&odd, NULL, mark_odd_words, NULL);
-	for (uint64_t round = 1; round <= PAIR_ROUNDS; round++)
-		wrong += !mark_even_words(client, round);
-	pthread_join(odd, NULL);
-	CU_ASSERT_EQUAL(wrong, 0);
-	gpmm_dirty_client_destroy(client);
-	teardown();
+	race(PAIR_ROUNDS, mark_odd_words, mark_even_words);
 }
 
 SUITE("dirty tracker",
