@@ -6,7 +6,7 @@
  * other: among 4096 slots five times, where a binary tree has twelve nodes.
  *
  * Invariant:
- * F  Blocks ascend by guest address, as do the slots in each; none is empty,
+ * G  Blocks ascend by guest address, as do the slots in each; none is empty,
  *    and its run says where it begins.
  */
 #ifndef GPMM_KVM_SLOT_MAP_H
