@@ -386,6 +386,34 @@ static void the_root_is_what_the_hardware_wants(void)
 	teardown();
 }
 
+/* Fewer bits than the levels below the root have are one entry of it. */
+static void a_narrow_gpa_still_has_its_root(void)
+{
+	for (size_t i = 0; i < 5; i++) {
+		struct gpmm_nested_options options;
+		struct gpmm_nested_root root;
+
+		for (unsigned int bits = 32; bits <= 48; bits++) {
+			const uint64_t last = (UINT64_C(1) << bits) - K4;
+
+			nested_arena_init(&arena, 64);
+			options = nested_arena_options(
+				&arena, nested_formats[i].format, 0);
+			options.gpa_bits = bits;
+			CU_ASSERT_EQUAL_FATAL(gpmm_nested_create(&options, &t),
+					      0);
+			gpmm_nested_get_root(t, &root);
+			CU_ASSERT(root.size >= K4);
+			CU_ASSERT_EQUAL(gpmm_nested_map(t, last, HPA, K4,
+							GPMM_RW), 0);
+			CU_ASSERT_EQUAL(leaf(last, HPA), 1);
+			CU_ASSERT_EQUAL(gpmm_nested_map(t, last + K4, HPA, K4,
+							GPMM_RW), -EINVAL);
+			teardown();
+		}
+	}
+}
+
 /* -------------------------------------------------------------- flushing --- */
 
 static void a_transaction_flushes_once_with_what_changed(void)
@@ -686,6 +714,7 @@ SUITE("nested table",
       TEST(what_a_format_cannot_say_is_refused_by_name),
       TEST(options_a_format_has_not_are_refused),
       TEST(the_root_is_what_the_hardware_wants),
+      TEST(a_narrow_gpa_still_has_its_root),
       TEST(a_transaction_flushes_once_with_what_changed),
       TEST(many_ranges_are_all),
       TEST(arm_breaks_before_it_makes),

@@ -116,9 +116,12 @@ static inline unsigned int table_index(const struct gpmm_nested *t,
 	return level == t->f.levels ? index : index & (ENTRIES - 1);
 }
 
+/* Entries of the root that a gpa can reach; a narrow one reaches the first. */
 static inline size_t root_entries(const struct gpmm_nested *t)
 {
-	return (size_t)1 << (t->f.gpa_bits - level_shift(t->f.levels));
+	unsigned int shift = level_shift(t->f.levels);
+
+	return t->f.gpa_bits > shift ? (size_t)1 << (t->f.gpa_bits - shift) : 1;
 }
 
 /* Pieces of a span that lie within one entry each. */
