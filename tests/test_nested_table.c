@@ -491,6 +491,34 @@ static void arm_breaks_before_it_makes(void)
 	teardown();
 }
 
+/* What a flush must come before, though no one change says so. */
+static void expect_nothing_moved(struct nested_arena *a)
+{
+	(void)a;
+	CU_ASSERT_EQUAL(leaf(0, 0), 0);
+	CU_ASSERT_EQUAL(leaf(K4, 0), 0);
+}
+
+static void arm_breaks_where_a_leaf_has_no_access_between(void)
+{
+	setup(GPMM_NESTED_STAGE2, 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, 2 * K4, GPMM_RW), 0);
+	arena.on_flush = expect_nothing_moved;
+	CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 0, K4), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA + G1, K4, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_protect(t, 0, K4, GPMM_RW), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_protect(t, K4, K4, GPMM_MT_UC), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_protect(t, K4, K4, GPMM_RW | GPMM_MT_UC),
+			0);
+	gpmm_nested_commit(t);
+	arena.on_flush = NULL;
+	CU_ASSERT_EQUAL(arena.flushes, 1);
+	CU_ASSERT_EQUAL(leaf(0, HPA + G1), 1);
+	CU_ASSERT_EQUAL(leaf(K4, HPA + K4), 1);
+	teardown();
+}
+
 static size_t out_at_flush;
 
 static void note_out(struct nested_arena *a)
@@ -718,6 +746,7 @@ SUITE("nested table",
       TEST(a_transaction_flushes_once_with_what_changed),
       TEST(many_ranges_are_all),
       TEST(arm_breaks_before_it_makes),
+      TEST(arm_breaks_where_a_leaf_has_no_access_between),
       TEST(frames_are_freed_after_the_flush),
       TEST(a_crowded_limbo_drains_itself),
       TEST(an_aborted_transaction_changed_nothing),
