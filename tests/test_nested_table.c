@@ -615,6 +615,66 @@ static void replacing_in_one_transaction_works(void)
 	}
 }
 
+/*
+ * Single pages of scattered memory, up or down, in one transaction: as many
+ * frames as there are tables then.
+ */
+static void expect_frames_in_order(uint64_t first, uint64_t step)
+{
+	unsigned long calls = arena.calls;
+	size_t before = tables();
+
+	CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+	for (uint64_t i = 0; i < 1024; i++)
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, first + i * step,
+						HPA + 2 * i * K4, K4,
+						GPMM_RW), 0);
+	gpmm_nested_commit(t);
+	CU_ASSERT_EQUAL(tables() - before, arena.calls - calls);
+	check();
+}
+
+static void changes_in_order_reserve_what_they_need(void)
+{
+	EACH_FORMAT(0) {
+		unsigned long calls;
+		size_t before;
+
+		expect_frames_in_order(4 * G1 - M2, K4);
+		expect_frames_in_order(8 * G1 - 512 * K4, -K4);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, G1, GPMM_RW), 0);
+		before = tables();
+		calls = arena.calls;
+		CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+		for (uint64_t i = 0; i < 512; i += 2)
+			CU_ASSERT_EQUAL(gpmm_nested_unmap(t, M2 + i * K4, K4),
+					0);
+		/* The 1G leaf is cut already. */
+		CU_ASSERT_EQUAL(gpmm_nested_protect(t, 2 * M2, K4, GPMM_READ),
+				0);
+		gpmm_nested_commit(t);
+		CU_ASSERT_EQUAL(tables(), before + 3);
+		CU_ASSERT_EQUAL(arena.calls, calls + 3);
+	}
+}
+
+/* Holes, forgotten or lazy, have no tables that a map could share. */
+static void beside_what_makes_no_tables_a_map_reserves_its_own(void)
+{
+	EACH_FORMAT(0) {
+		CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 2 * M2, K4), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 2 * M2 + K4, HPA, K4,
+						GPMM_RW), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, M2 + K4, 0, K4,
+						GPMM_RW | GPMM_LAZY), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, M2, HPA, K4, GPMM_RW), 0);
+		gpmm_nested_commit(t);
+		CU_ASSERT_EQUAL(leaf(M2, HPA), 1);
+		CU_ASSERT_EQUAL(leaf(2 * M2 + K4, HPA), 1);
+	}
+}
+
 /* A set of changes that wants every kind of allocation. */
 static int many_changes(void)
 {
@@ -751,6 +811,8 @@ SUITE("nested table",
       TEST(a_crowded_limbo_drains_itself),
       TEST(an_aborted_transaction_changed_nothing),
       TEST(replacing_in_one_transaction_works),
+      TEST(changes_in_order_reserve_what_they_need),
+      TEST(beside_what_makes_no_tables_a_map_reserves_its_own),
       TEST(without_frames_a_transaction_changes_nothing),
       TEST(without_memory_a_transaction_changes_nothing),
       TEST(creating_fails_without_a_trace),

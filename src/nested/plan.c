@@ -68,6 +68,30 @@ static bool passes_over(const struct gpmm_nested *t, const struct nested_op *op,
 	       op->max_leaf >= t->f.max_leaf;
 }
 
+/* No edit before has come where @op does; what is there is as it was. */
+static bool is_alone(const struct gpmm_nested *t, const struct nested_op *op)
+{
+	return !t->edit_count || !span_overlaps(t->hull, op->span);
+}
+
+/*
+ * Does the edit at the hull's nearer edge make the table that @op needs at
+ * @gpa? It ends in the same entry, so it does not fill it; and it was a map,
+ * or there is a leaf, which it cuts.
+ */
+static bool is_planned(const struct gpmm_nested *t, uint64_t gpa,
+		       unsigned int level, const struct nested_op *op)
+{
+	bool above = op->span.first > t->hull.last;
+	uint64_t edge = above ? t->hull.last : t->hull.first;
+
+	if (!t->edit_count || !is_alone(t, op))
+		return false;
+	if (op->kind == OP_MAP && !(above ? t->maps_last : t->maps_first))
+		return false;
+	return edge >> level_shift(level) == gpa >> level_shift(level);
+}
+
 /*
  * Tables that @op makes below @table. NULL: the worst there could be, which
  * is nothing for a map, and one large leaf for what cuts it.
@@ -95,7 +119,7 @@ static size_t tables_needed(const struct gpmm_nested *t, const uint64_t *table,
 				 entry_is_empty(&t->f, entry))
 				continue;
 		}
-		count += !below;
+		count += !below && !is_planned(t, piece.first, level, op);
 		count += tables_needed(t, below, level - 1, piece, op);
 	}
 	return count;
@@ -104,10 +128,11 @@ static size_t tables_needed(const struct gpmm_nested *t, const uint64_t *table,
 int gpmm__plan(const struct gpmm_nested *t, const struct nested_op *op,
 	       size_t *tables)
 {
-	bool alone = !t->edit_count || !span_overlaps(t->hull, op->span);
+	bool alone = is_alone(t, op);
 
 	*tables = 0;
-	if (op->kind == OP_MAP && occupied(t, op->span, t->edit_count))
+	if (op->kind == OP_MAP &&
+	    occupied(t, op->span, alone ? 0 : t->edit_count))
 		return -EEXIST;
 	if (op->kind != OP_MAP || !(op->flags & GPMM_LAZY))
 		*tables = tables_needed(t, alone ? t->root : NULL,

@@ -72,6 +72,7 @@ struct gpmm_nested {
 	struct nested_op *edits;
 	size_t edit_count, edit_cap;
 	struct span hull;		/* of all edits */
+	bool maps_first, maps_last;	/* a map is at the hull's edge */
 	bool unfinished;		/* something is stale or pending */
 	struct span changed;		/* by the edit being made */
 	bool has_changed;

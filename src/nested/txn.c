@@ -64,12 +64,18 @@ static int make_room(struct gpmm_nested *t)
 	return 0;
 }
 
-static void extend_hull(struct gpmm_nested *t, struct span span)
+static void extend_hull(struct gpmm_nested *t, const struct nested_op *op)
 {
-	if (!t->edit_count || span.first < t->hull.first)
-		t->hull.first = span.first;
-	if (!t->edit_count || span.last > t->hull.last)
-		t->hull.last = span.last;
+	bool maps = op->kind == OP_MAP && !(op->flags & GPMM_LAZY);
+
+	if (!t->edit_count || op->span.first <= t->hull.first) {
+		t->hull.first = op->span.first;
+		t->maps_first = maps;
+	}
+	if (!t->edit_count || op->span.last >= t->hull.last) {
+		t->hull.last = op->span.last;
+		t->maps_last = maps;
+	}
 }
 
 static unsigned int max_leaf(const struct gpmm_nested *t,
@@ -99,7 +105,7 @@ int gpmm__nested_add(struct gpmm_nested *t, struct nested_op *op)
 		ret = gpmm__frames_reserve(t, tables);
 	if (ret)
 		return ret;
-	extend_hull(t, op->span);
+	extend_hull(t, op);
 	t->edits[t->edit_count++] = *op;
 	return 0;
 }
