@@ -109,13 +109,23 @@ no_kvm()
 	no_permission
 }
 
+# More than the machine has, which the kernel would promise all the same.
+too_much_memory()
+{
+	have=$(awk '/^(Mem|Swap)Total:/ { kib += $2 }
+		END { print int(kib / 1048576) }' /proc/meminfo)
+	[ "$have" -lt 32 ] || return 0
+	refuses 2 'no .* of memory for RAM: this machine has' $demo \
+		-H $((have + 1))G
+}
+
 # Address sanitizers want more address space than the limit leaves.
 no_memory()
 {
 	limited="sh -c 'ulimit -v 1048576; exec \"\$@\"' sh"
 	eval "$limited $demo --version" >/dev/null 2>&1 || return 0
-	eval "refuses 2 'no 2 GiB of memory for low RAM' $limited $demo -m 2G"
-	eval "refuses 2 'no 8 GiB of memory for high RAM' $limited $demo -H 8G"
+	eval "refuses 2 'no 1 GiB of memory for low RAM' $limited $demo -m 1G"
+	eval "refuses 2 'no 1 GiB of memory for high RAM' $limited $demo -H 1G"
 }
 
 shows_what_happens()
@@ -156,6 +166,11 @@ nowhere_to_write()
 	got=$?
 	[ $got = 2 ] || wrong "a full device: status $got, not 2"
 	says '^vmm-demo: not all .* written' err
+	for option in --help --version; do
+		$demo $option >/dev/full 2>"$work/err"
+		got=$?
+		[ $got = 2 ] || wrong "$option, a full device: status $got, not 2"
+	done
 	$demo -m 1M >&- 2>"$work/err"
 	got=$?
 	[ $got = 2 ] || wrong "no standard output: status $got, not 2"
@@ -178,6 +193,7 @@ if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
 	exit 77
 fi
 no_memory
+too_much_memory
 shows_what_happens
 sizes
 nowhere_to_write

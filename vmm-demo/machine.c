@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "dimm.h"
@@ -59,6 +60,24 @@ static void create_set(struct machine *machine)
 	ret = gpmm_set_create(&options, &machine->set);
 	if (ret)
 		cannot(-ret, "no memory set");
+}
+
+/*
+ * The guest touches all its RAM. What the system has not it promises all the
+ * same, and kills who asks for it later.
+ */
+static void check_memory(const struct options *options)
+{
+	uint64_t wanted = options->low_size + options->high_size;
+	struct sysinfo info;
+	uint64_t have;
+
+	if (sysinfo(&info))
+		return;
+	have = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+	if (wanted > have)
+		cannot(0, "no %s of memory for RAM: this machine has %ju MiB",
+		       pretty(wanted), (uintmax_t)(have >> 20));
 }
 
 static struct gpmm_host *host_memory(uint64_t size, const char *what)
@@ -163,6 +182,7 @@ void machine_create(struct machine *machine, const struct options *options,
 	end = machine->reserved + RESERVED_SIZE + DIMM_ROOM;
 	machine->top = (end + GIB - 1) / GIB * GIB;
 	create_vm(machine, options->kvm_path);
+	check_memory(options);
 	create_set(machine);
 	map_ram(machine);
 	map_rom(machine);
