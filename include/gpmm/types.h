@@ -50,6 +50,11 @@ struct gpmm_range {
 #define GPMM_RANGE_ALL ((struct gpmm_range){ 0, UINT64_MAX })
 #endif
 
+/* The version of these headers: what the caller is compiled for. */
+#define GPMM_VERSION_MAJOR	0
+#define GPMM_VERSION_MINOR	1
+#define GPMM_VERSION_PATCH	0
+
 /* The library's version at run time, "major.minor.patch". Context: any. */
 const char *gpmm_version(void);
 
