@@ -262,9 +262,16 @@ int gpmm_fetch_or(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
  * Return: 0; -ENXIO, -ENODEV, -EACCES; -EINVAL for a size of 0 or a range that
  * wraps; -ENOMEM.
  */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push	/* as stat() does struct stat */
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 int gpmm_pin(const struct gpmm_guest *guest, struct gpmm_holder *holder,
 	     gpmm_gpa_t gpa, uint64_t size, uint32_t access,
 	     struct gpmm_pin *pin);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /*
  * Unpin, after telling @mark of the first @written bytes. Context: any, on the

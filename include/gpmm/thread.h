@@ -93,7 +93,7 @@ gpmm_read_unlock_inline(void)
 		return;
 	}
 	cmm_barrier();
-	_CMM_STORE_SHARED(URCU_TLS(urcu_memb_reader).ctr, ctr - URCU_GP_COUNT);
+	CMM_ACCESS_ONCE(URCU_TLS(urcu_memb_reader).ctr) = ctr - URCU_GP_COUNT;
 	cmm_barrier();
 	if (__builtin_expect(uatomic_read(&urcu_memb_gp.futex) == -1, 0))
 		gpmm_read_wake();
