@@ -106,7 +106,7 @@ static void test_walks(void)
 {
 	int i;
 
-	printf("\n    GPMM_SEED=%#lx GPMM_OPS=%lu\n", seed, total);
+	printf("\n    GPMM_OPS=%lu\n", total);
 	for (i = 0; i < RUNS; i++)
 		run_shape(&runs[i]);
 }

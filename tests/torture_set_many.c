@@ -197,6 +197,5 @@ int main(void)
 	};
 
 	seed = env_seed();
-	printf("GPMM_SEED=%#lx\n", seed);
 	return suite_run("set_many", tests);
 }

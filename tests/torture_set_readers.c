@@ -727,6 +727,5 @@ int main(void)
 
 	seed = env_seed();
 	commits_wanted = env_long() ? 100UL * COMMITS : COMMITS;
-	printf("GPMM_SEED=%#lx\n", seed);
 	return suite_run("set_readers", tests);
 }

@@ -4,6 +4,7 @@
 #define TESTS_RNG_H
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -35,14 +36,20 @@ static inline uint64_t env_number(const char *name, uint64_t otherwise)
 	return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-/* GPMM_SEED, or a new one by the clock. */
+/* GPMM_SEED, or one by the clock: chosen once, and printed for a replay. */
 static inline uint64_t env_seed(void)
 {
+	static uint64_t seed;
+	static int chosen;
 	struct timespec now;
 
+	if (chosen++)
+		return seed;
 	clock_gettime(CLOCK_REALTIME, &now);
-	return env_number("GPMM_SEED", (uint64_t)now.tv_sec * 1000000007 +
+	seed = env_number("GPMM_SEED", (uint64_t)now.tv_sec * 1000000007 +
 					       (uint64_t)now.tv_nsec);
+	printf("GPMM_SEED=%#lx\n", seed);
+	return seed;
 }
 
 static inline int env_long(void)
