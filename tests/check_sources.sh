@@ -6,7 +6,7 @@
 cd "$srcdir" || exit 99
 failed=0
 sources=$(find include src vmm-demo tests bench -name '*.[chS]' -o -name '*.cc' \
-	-o -name '*.sh' -o -name '*.am' | grep -v '/readme_example\.c$')
+	-o -name '*.sh' -o -name '*.am' | grep -vE '/(readme|embedding)_example\.c$')
 words='FIX''ME|TO''DO|XX''X|not impl''emented|\bst''ub\b'
 for f in $sources bootstrap configure.ac Makefile.am libgpmm.map; do
 	head -n 2 "$f" | grep -q 'SPDX-License-Identifier: BSD-3-Clause' ||
