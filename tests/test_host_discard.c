@@ -378,6 +378,8 @@ static int pin_half_way(struct half_way *half_way)
 	CU_ASSERT_EQUAL(message.event, UFFD_EVENT_REMOVE);
 	pthread_join(discarder, NULL);
 	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_UNREGISTER, &all), 0);
+	/* Again, for a fault that came while the first one woke the others. */
+	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_WAKE, &all), 0);
 	pthread_join(pinner, NULL);
 	CU_ASSERT_EQUAL(half_way->discarded, 0);
 	CU_ASSERT_EQUAL(half_way->failed, 0);
