@@ -226,6 +226,59 @@ static void windows_are_left_alone_and_lazy_areas_fault(void)
 	}
 }
 
+static int protect(uint64_t gpa, uint64_t size, uint32_t flags)
+{
+	return gpmm_set_protect(set, gpa, size, gpmm_protect_to, &flags);
+}
+
+static void a_window_that_becomes_memory_is_mapped(void)
+{
+	struct gpmm_nested_hit hit;
+
+	EACH_FORMAT {
+		CU_ASSERT_EQUAL(map(G1, 0, M2, GPMM_RW, 0), 0);
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_READ | GPMM_MMIO), 0);
+		CU_ASSERT_EQUAL(where(G1), 0);
+		CU_ASSERT_EQUAL(protect(G1 + K4, K4, GPMM_RW), 0);
+		CU_ASSERT_EQUAL(where(G1), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_walk(t, G1 + K4, GPMM_WRITE, &hit),
+				0);
+		CU_ASSERT_EQUAL(hit.hpa, HPA + K4);
+		fail_commit = -EIO;
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_READ), -EIO);
+		CU_ASSERT_EQUAL(where(G1), 0);
+		fail_commit = 0;
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_READ), 0);
+		CU_ASSERT_EQUAL(where(G1), HPA);
+		CU_ASSERT_EQUAL(where(G1 + M2 - 1), HPA + M2 - 1);
+	}
+}
+
+static void a_lazy_area_stays_one(void)
+{
+	struct gpmm_area area = { .start = G1, .size = M2,
+				  .flags = GPMM_RW | GPMM_LAZY };
+
+	EACH_FORMAT {
+		area.start = G1;
+		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, G1, GPMM_WRITE),
+				0);
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_READ), -EINVAL);
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_RW | GPMM_MMIO), -EINVAL);
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_READ | GPMM_LAZY), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, G1, GPMM_WRITE),
+				-EACCES);
+		CU_ASSERT_EQUAL(protect(G1, M2, GPMM_RW | GPMM_LAZY), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, G1, GPMM_WRITE),
+				0);
+		CU_ASSERT_EQUAL(map(2 * G1, 0, M2, GPMM_RW, 0), 0);
+		CU_ASSERT_EQUAL(protect(2 * G1, M2, GPMM_RW | GPMM_LAZY),
+				-EINVAL);
+		CU_ASSERT_EQUAL(where(2 * G1), HPA);
+	}
+}
+
 /* A change that touches the table in several ways. */
 static int change(void)
 {
@@ -372,6 +425,8 @@ SUITE_IF(registered(), "nested tables behind a set",
 	 TEST(an_area_is_mapped_at_its_physical_pieces),
 	 TEST(replacing_is_one_flush),
 	 TEST(windows_are_left_alone_and_lazy_areas_fault),
+	 TEST(a_window_that_becomes_memory_is_mapped),
+	 TEST(a_lazy_area_stays_one),
 	 TEST(whatever_runs_out_nothing_changed),
 	 TEST(another_backends_failure_undoes_the_tables),
 	 TEST(a_lazy_area_keeps_its_contents_when_its_unmap_is_undone))

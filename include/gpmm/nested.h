@@ -414,8 +414,10 @@ int gpmm_nested_validate(struct gpmm_nested *nested, const char **why);
  * gpmm_nested_backend - the table as a backend of sets
  *
  * Areas with host memory are mapped at what ops.hpa says; GPMM_LAZY areas are
- * lazy; others (windows, GPMM_MMIO) are left unmapped. A set's transaction is
- * one transaction of the table.
+ * lazy; others (windows, GPMM_MMIO) are left unmapped. A protect that sets or
+ * clears GPMM_MMIO unmaps or maps; one that makes an area lazy, or a lazy area
+ * anything else, is -EINVAL. A set's transaction is one transaction of the
+ * table.
  *
  * The tables change when the set's readers have begun to see the transaction
  * (published), and before the call that made it returns. Where another

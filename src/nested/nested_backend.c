@@ -37,29 +37,34 @@ static int map_host(struct gpmm_nested *t, const struct gpmm_area *area)
 			break;
 		if (run > area->size - done)
 			run = area->size - done;
-		ret = gpmm_nested_map(t, gpa, hpa, run,
-				      area->flags & ~GPMM_LAZY);
+		ret = gpmm_nested_map(t, gpa, hpa, run, area->flags);
 		done += run;
 	}
 	return ret;
 }
 
-/* Windows have nothing in the tables. */
-static bool is_memory(const struct gpmm_area *area)
+/* What is in the tables: nothing for windows, GPMM_LAZY, or host memory. */
+enum content { NOTHING, LAZY, HOST };
+
+static enum content content(const struct gpmm_area *area, uint32_t flags)
 {
-	return !(area->flags & GPMM_MMIO) &&
-	       (area->host || (area->flags & GPMM_LAZY));
+	if (flags & GPMM_MMIO)
+		return NOTHING;
+	if (flags & GPMM_LAZY)
+		return LAZY;
+	return area->host ? HOST : NOTHING;
 }
 
 static int be_map(struct gpmm_backend *be, const struct gpmm_area *area)
 {
 	struct gpmm_nested *t = table(be);
+	enum content is = content(area, area->flags);
 	size_t before = t->edit_count;
 	int ret;
 
-	if (t->undoing || !is_memory(area))
+	if (t->undoing || is == NOTHING)
 		return 0;
-	if (area->flags & GPMM_LAZY)
+	if (is == LAZY)
 		return gpmm_nested_map(t, area->start, 0, area->size,
 				       area->flags);
 	ret = map_host(t, area);
@@ -80,10 +85,22 @@ static int be_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 		      uint32_t new_flags)
 {
 	struct gpmm_nested *t = table(be);
+	enum content was = content(area, area->flags);
+	enum content is = content(area, new_flags);
+	struct gpmm_area new = *area;
 
-	if (t->undoing || !is_memory(area))
+	if (t->undoing || (was == NOTHING && is == NOTHING))
 		return 0;
-	return gpmm_nested_protect(t, area->start, area->size, new_flags);
+	if (was == is)
+		return gpmm_nested_protect(t, area->start, area->size,
+					   new_flags);
+	/* What a lazy area holds is nowhere else. */
+	if (was == LAZY || is == LAZY)
+		return -EINVAL;
+	if (is == NOTHING)
+		return be_unmap(be, area);
+	new.flags = new_flags;
+	return be_map(be, &new);
 }
 
 /*
