@@ -5,9 +5,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "helpers/entries.h"
 #include "helpers/kvm_suite.h"
 #include "helpers/nested_arena.h"
 
@@ -84,6 +89,45 @@ static void a_second_fault_keeps_what_is_there(void)
 	CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, K4, GPMM_WRITE), -EACCES);
 	CU_ASSERT_EQUAL(*data_at(K4), 4711);
 	CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, 2 * K4, GPMM_READ), 0);
+	teardown();
+}
+
+/* One bit for both: supervisor's execution is the user's. */
+static void user_code_may_fault_where_code_may_run(void)
+{
+	for (size_t i = 0; i < 7; i++) {
+		setup(nested_formats[i].format, 64);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, 0, M2, GPMM_RWX |
+						GPMM_LAZY), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, M2, 0, M2, GPMM_RW |
+						GPMM_LAZY), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, 0,
+							 GPMM_USER_EXEC), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, M2,
+							 GPMM_USER_EXEC),
+				-EACCES);
+		teardown();
+	}
+}
+
+/* By chance its frames lie as a large leaf would; each is freed by itself. */
+static void a_filled_range_is_never_one_large_leaf(void)
+{
+	setup(GPMM_NESTED_EPT4, 2048);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, 0, M2, GPMM_RW | GPMM_LAZY), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, K4, GPMM_WRITE), 0);
+	arena.next = 512;
+	CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, 0, GPMM_WRITE), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, K4, K4), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, K4, 0, K4, GPMM_RW | GPMM_LAZY), 0);
+	for (uint64_t gpa = K4; gpa < M2; gpa += K4)
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, gpa, GPMM_WRITE),
+				0);
+	CU_ASSERT_EQUAL(data_at(M2 - K4) - data_at(0), (M2 - K4) / 8);
+	CU_ASSERT_EQUAL(gpmm_nested_protect(t, 0, M2, GPMM_READ), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 0, M2), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_drain(t), 0);
+	CU_ASSERT_EQUAL(arena.out, 1);
 	teardown();
 }
 
@@ -324,6 +368,7 @@ static void frames_of_a_sets_changes_come_back(void)
 					.flags = GPMM_RW | GPMM_LAZY };
 	struct gpmm_nested_stats stats;
 	struct gpmm_backend *be;
+	int threads = count_entries("/proc/self/task");
 
 	setup(GPMM_NESTED_EPT4, 64);
 	be = gpmm_nested_backend(t);
@@ -345,6 +390,42 @@ static void frames_of_a_sets_changes_come_back(void)
 		CU_ASSERT_EQUAL(stats.tables, 1);
 	}
 	teardown();
+	/* Nor does the library's thread stay. */
+	CU_ASSERT_EQUAL(count_entries("/proc/self/task"), threads);
+}
+
+/* In a process that may start no thread: what failed to begin holds nothing. */
+static int begin_without_threads(void)
+{
+	struct rlimit none = { 0, 0 };
+	struct gpmm_backend *be = gpmm_nested_backend(t);
+
+	if (setrlimit(RLIMIT_NPROC, &none) ||
+	    (!geteuid() && setresuid(65534, 65534, 65534)))
+		return 77;
+	for (int i = 0; i < 2; i++)
+		if (be->ops->begin(be) != -EAGAIN)
+			return 1;
+	return gpmm_nested_map(t, 0, HPA, K4, GPMM_RW) ? 2 : 0;
+}
+
+static void a_sets_change_without_a_thread_fails_alone(void)
+{
+	pid_t child;
+	int status;
+
+	setup(GPMM_NESTED_EPT4, 64);
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		_exit(begin_without_threads());
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		printf("(privileges cannot be dropped here) ");
+	else
+		CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+	teardown();
 }
 
 static const char *registered(void)
@@ -356,9 +437,12 @@ static const char *registered(void)
 SUITE_IF(registered(), "lazy nested ranges",
 	 TEST(a_lazy_range_costs_nothing_until_a_fault),
 	 TEST(a_second_fault_keeps_what_is_there),
+	 TEST(user_code_may_fault_where_code_may_run),
+	 TEST(a_filled_range_is_never_one_large_leaf),
 	 TEST(unmapping_a_part_gives_its_frames_back),
 	 TEST(without_frames_a_fault_changes_nothing),
 	 TEST(one_frame_wins_and_none_leaks),
 	 TEST(walkers_run_beside_a_writer),
 	 TEST(faults_race_unmap_without_a_leak),
+	 TEST(a_sets_change_without_a_thread_fails_alone),
 	 TEST(frames_of_a_sets_changes_come_back))

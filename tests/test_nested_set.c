@@ -26,6 +26,7 @@ static struct gpmm_nested *t;
 static struct gpmm_set *set;
 static struct gpmm_host *host;
 static int hpa_error;
+static uint64_t hpa_good;	/* bytes before the error */
 
 /* Byte n of the host memory is in piece n / PIECE, the pieces 1G apart. */
 static int hpa_of(void *ctx, const struct gpmm_area *area, gpmm_gpa_t gpa,
@@ -37,7 +38,7 @@ static int hpa_of(void *ctx, const struct gpmm_area *area, gpmm_gpa_t gpa,
 	(void)ctx;
 	*hpa = HPA + at / PIECE * G1 + at % PIECE;
 	*size = PIECE - at % PIECE;
-	return hpa_error;
+	return at < hpa_good ? 0 : hpa_error;
 }
 
 /* A backend that fails when told to. */
@@ -119,6 +120,7 @@ static void setup(enum gpmm_nested_format format)
 	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&set_options, &set), 0);
 	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&memory, &host), 0);
 	fail_commit = fail_map = hpa_error = 0;
+	hpa_good = 0;
 }
 
 static void check(void)
@@ -415,6 +417,49 @@ static void a_lazy_area_keeps_its_contents_when_its_unmap_is_undone(void)
 	}
 }
 
+/* The backend by itself, as a fan-out or a set of another make has it. */
+static void a_map_that_fails_at_its_second_piece_is_none(void)
+{
+	EACH_FORMAT {
+		struct gpmm_backend *be = gpmm_nested_backend(t);
+		struct gpmm_area area = ram(G1, 0, 8 * M2, GPMM_RW);
+
+		hpa_good = PIECE;
+		hpa_error = -EIO;
+		CU_ASSERT_EQUAL(be->ops->begin(be), 0);
+		CU_ASSERT_EQUAL(be->ops->map(be, &area), -EIO);
+		area.start = 2 * G1;
+		area.size = PIECE;
+		CU_ASSERT_EQUAL(be->ops->map(be, &area), 0);
+		CU_ASSERT_EQUAL(be->ops->commit(be), 0);
+		be->ops->published(be);
+		CU_ASSERT_EQUAL(where(G1), 0);
+		CU_ASSERT_EQUAL(where(2 * G1), HPA);
+		CU_ASSERT_EQUAL(be->ops->begin(be), 0);
+		CU_ASSERT_EQUAL(be->ops->unmap(be, &area), 0);
+		CU_ASSERT_EQUAL(be->ops->commit(be), 0);
+		be->ops->published(be);
+	}
+}
+
+static void an_undo_that_is_aborted_leaves_the_table_usable(void)
+{
+	EACH_FORMAT {
+		struct gpmm_backend *be = gpmm_nested_backend(t);
+		struct gpmm_area area = ram(G1, 0, M2, GPMM_RW);
+
+		CU_ASSERT_EQUAL(be->ops->begin(be), 0);
+		CU_ASSERT_EQUAL(be->ops->map(be, &area), 0);
+		CU_ASSERT_EQUAL(be->ops->commit(be), 0);
+		CU_ASSERT_EQUAL(be->ops->begin(be), 0);
+		CU_ASSERT_EQUAL(be->ops->unmap(be, &area), 0);
+		be->ops->abort(be);
+		CU_ASSERT_EQUAL(where(G1), 0);
+		CU_ASSERT_EQUAL(map(G1, 0, M2, GPMM_RW, 0), 0);
+		CU_ASSERT_EQUAL(where(G1), HPA);
+	}
+}
+
 static const char *registered(void)
 {
 	gpmm_thread_register();
@@ -429,4 +474,6 @@ SUITE_IF(registered(), "nested tables behind a set",
 	 TEST(a_lazy_area_stays_one),
 	 TEST(whatever_runs_out_nothing_changed),
 	 TEST(another_backends_failure_undoes_the_tables),
-	 TEST(a_lazy_area_keeps_its_contents_when_its_unmap_is_undone))
+	 TEST(a_lazy_area_keeps_its_contents_when_its_unmap_is_undone),
+	 TEST(a_map_that_fails_at_its_second_piece_is_none),
+	 TEST(an_undo_that_is_aborted_leaves_the_table_usable))

@@ -10,6 +10,7 @@
 #include "helpers/kvm_suite.h"
 #include "helpers/nested_arena.h"
 #include "util/alloc.h"
+#include "util/rcu.h"
 
 #define K4	UINT64_C(0x1000)
 #define M2	UINT64_C(0x200000)
@@ -274,6 +275,25 @@ static void malformed_requests_are_refused(void)
 	}
 }
 
+static void an_hpa_must_fit_to_its_last_byte(void)
+{
+	for (size_t i = 0; i < 7; i++) {
+		const uint64_t top = (UINT64_C(1) << 46) - K4;
+		struct gpmm_nested_options options;
+
+		nested_arena_init(&arena, 64);
+		options = nested_arena_options(&arena,
+					       nested_formats[i].format, 0);
+		options.hpa_bits = 46;
+		CU_ASSERT_EQUAL_FATAL(gpmm_nested_create(&options, &t), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, top, 2 * K4, GPMM_RW),
+				-EINVAL);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, top, K4, GPMM_RW), 0);
+		CU_ASSERT_EQUAL(leaf(0, top), 1);
+		teardown();
+	}
+}
+
 struct refusal {
 	enum gpmm_nested_format format;
 	unsigned int how;
@@ -370,6 +390,10 @@ static void the_root_is_what_the_hardware_wants(void)
 						HPA, K4, GPMM_RW), 0);
 		teardown();
 	}
+	setup(GPMM_NESTED_STAGE2, GPMM_NESTED_AD);
+	gpmm_nested_get_root(t, &root);
+	CU_ASSERT_EQUAL(root.control, 16 | 2 << 6 | 3 << 21);
+	teardown();
 	setup(GPMM_NESTED_EPT4, GPMM_NESTED_AD);
 	gpmm_nested_get_root(t, &root);
 	CU_ASSERT_EQUAL(root.value, root.hpa | 0x5e);
@@ -454,6 +478,87 @@ static void many_ranges_are_all(void)
 	}
 }
 
+static void ranges_that_touch_are_one(void)
+{
+	EACH_FORMAT(GPMM_NESTED_NO_2M) {
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, M2, GPMM_RW), 0);
+		arena.flushes = 0;
+		CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+		for (uint64_t at = 0; at < 100; at++)
+			CU_ASSERT_EQUAL(gpmm_nested_unmap(t, at * K4, K4), 0);
+		gpmm_nested_commit(t);
+		CU_ASSERT_EQUAL(arena.flushes, 1);
+		CU_ASSERT_EQUAL(arena.count, 1);
+		CU_ASSERT_EQUAL(arena.ranges[0].start, 0);
+		CU_ASSERT_EQUAL(arena.ranges[0].size, 100 * K4);
+	}
+}
+
+/* Caches may hold the tables that go, wherever in them a walk went. */
+static void all_that_a_collapse_takes_away_is_flushed(void)
+{
+	EACH_FORMAT(0) {
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, G1, GPMM_RW), 0);
+		CU_ASSERT_EQUAL(gpmm_nested_unmap(t, G1 - K4, K4), 0);
+		arena.flushes = 0;
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, G1 - K4, HPA + G1 - K4, K4,
+						GPMM_RW), 0);
+		CU_ASSERT_EQUAL(leaf(0, HPA), 3);
+		CU_ASSERT_EQUAL(arena.flushes, 1);
+		CU_ASSERT_EQUAL(arena.count, 1);
+		CU_ASSERT_EQUAL(arena.ranges[0].start, 0);
+		CU_ASSERT_EQUAL(arena.ranges[0].size, G1);
+	}
+}
+
+/* RISC-V may cache that nothing was there; the others may not. */
+static void new_leaves_are_flushed_where_holes_are_cached(void)
+{
+	for (size_t i = 0; i < 7; i++) {
+		const enum gpmm_nested_format format = nested_formats[i].format;
+		unsigned long each = format >= GPMM_NESTED_SV39X4;
+
+		setup(format, 0);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, K4, GPMM_RW), 0);
+		CU_ASSERT_EQUAL(arena.flushes, each);
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, 2 * K4, HPA, 2 * K4,
+						GPMM_RW), 0);
+		CU_ASSERT_EQUAL(arena.flushes, 2 * each);
+		CU_ASSERT_TRUE(!each || (arena.count == 1 &&
+					 arena.ranges[0].start == 2 * K4 &&
+					 arena.ranges[0].size == 2 * K4));
+		CU_ASSERT_EQUAL(gpmm_nested_map(t, G1, 0, K4, GPMM_RW |
+						GPMM_LAZY), 0);
+		CU_ASSERT_EQUAL(arena.flushes, 2 * each);
+		CU_ASSERT_EQUAL(gpmm_nested_handle_fault(t, G1, GPMM_READ), 0);
+		CU_ASSERT_EQUAL(arena.flushes, 3 * each);
+		teardown();
+	}
+}
+
+static void try_to_map(struct nested_arena *a)
+{
+	(void)a;
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, G1, HPA, K4, GPMM_RW), -EDEADLK);
+	CU_ASSERT_EQUAL(gpmm_nested_begin(t), -EDEADLK);
+}
+
+static void a_flush_cannot_change_the_table(void)
+{
+	setup(GPMM_NESTED_EPT4, 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, 2 * K4, GPMM_RW), 0);
+	arena.on_flush = try_to_map;
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 0, K4), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, K4, K4), 0);
+	gpmm_nested_commit(t);
+	CU_ASSERT_EQUAL(arena.flushes, 2);
+	arena.on_flush = NULL;
+	CU_ASSERT_EQUAL(leaf(G1, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, G1, HPA, K4, GPMM_RW), 0);
+	teardown();
+}
+
 /* At the flush of a stage 2 transaction nothing is valid that changed. */
 static void expect_broken(struct nested_arena *a)
 {
@@ -499,6 +604,19 @@ static void expect_nothing_moved(struct nested_arena *a)
 	CU_ASSERT_EQUAL(leaf(K4, 0), 0);
 }
 
+static void arm_breaks_a_page_whose_type_changes(void)
+{
+	setup(GPMM_NESTED_STAGE2, 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, 2 * K4, GPMM_RW), 0);
+	arena.on_flush = expect_nothing_moved;
+	CU_ASSERT_EQUAL(gpmm_nested_protect(t, 0, 2 * K4, GPMM_RW |
+					    GPMM_MT_UC), 0);
+	arena.on_flush = NULL;
+	CU_ASSERT_EQUAL(arena.flushes, 1);
+	CU_ASSERT_EQUAL(leaf(0, HPA), 1);
+	teardown();
+}
+
 static void arm_breaks_where_a_leaf_has_no_access_between(void)
 {
 	setup(GPMM_NESTED_STAGE2, 0);
@@ -538,6 +656,34 @@ static void frames_are_freed_after_the_flush(void)
 	CU_ASSERT_EQUAL(out_at_flush, 515);
 	gpmm_nested_get_stats(t, &stats);
 	CU_ASSERT_EQUAL(stats.limbo, 514);
+	CU_ASSERT_EQUAL(gpmm_nested_drain(t), 0);
+	CU_ASSERT_EQUAL(arena.out, 1);
+	teardown();
+}
+
+/* Another thread's change, while a drain waits for readers. */
+static bool unmap_meanwhile(void)
+{
+	gpmm__rcu_busy = NULL;
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, G1, K4), 0);
+	return false;
+}
+
+static void what_is_retired_during_a_drain_waits_for_the_next(void)
+{
+	struct gpmm_nested_stats stats;
+
+	setup(GPMM_NESTED_EPT4, 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, 0, HPA, K4, GPMM_RW), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_map(t, G1, HPA, K4, GPMM_RW), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_unmap(t, 0, K4), 0);
+	gpmm__rcu_busy = unmap_meanwhile;
+	CU_ASSERT_EQUAL(gpmm_nested_drain(t), 0);
+	gpmm_nested_get_stats(t, &stats);
+	CU_ASSERT_EQUAL(stats.limbo, 3);
+	CU_ASSERT_EQUAL(gpmm_nested_begin(t), 0);
+	CU_ASSERT_EQUAL(gpmm_nested_drain(t), -EDEADLK);
+	gpmm_nested_abort(t);
 	CU_ASSERT_EQUAL(gpmm_nested_drain(t), 0);
 	CU_ASSERT_EQUAL(arena.out, 1);
 	teardown();
@@ -799,15 +945,22 @@ SUITE("nested table",
       TEST(no_access_is_tracked_and_undone),
       TEST(the_ends_of_the_space_can_be_mapped),
       TEST(malformed_requests_are_refused),
+      TEST(an_hpa_must_fit_to_its_last_byte),
       TEST(what_a_format_cannot_say_is_refused_by_name),
       TEST(options_a_format_has_not_are_refused),
       TEST(the_root_is_what_the_hardware_wants),
       TEST(a_narrow_gpa_still_has_its_root),
       TEST(a_transaction_flushes_once_with_what_changed),
       TEST(many_ranges_are_all),
+      TEST(ranges_that_touch_are_one),
+      TEST(all_that_a_collapse_takes_away_is_flushed),
+      TEST(new_leaves_are_flushed_where_holes_are_cached),
+      TEST(a_flush_cannot_change_the_table),
       TEST(arm_breaks_before_it_makes),
+      TEST(arm_breaks_a_page_whose_type_changes),
       TEST(arm_breaks_where_a_leaf_has_no_access_between),
       TEST(frames_are_freed_after_the_flush),
+      TEST(what_is_retired_during_a_drain_waits_for_the_next),
       TEST(a_crowded_limbo_drains_itself),
       TEST(an_aborted_transaction_changed_nothing),
       TEST(replacing_in_one_transaction_works),

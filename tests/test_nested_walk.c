@@ -105,6 +105,8 @@ static void ept_violations_have_their_qualification(void)
 	expect(M2, GPMM_READ, GPMM_NESTED_PERMISSION, 2, 48, 0x1 | 4 << 3);
 	expect(G1, GPMM_EXEC, GPMM_NESTED_PERMISSION, 3, 48,
 	       0x4 | 3 << 3 | 1 << 6);
+	expect(M2, GPMM_USER_EXEC, GPMM_NESTED_PERMISSION, 2, 48,
+	       0x4 | 4 << 3);
 	expect(BIT(48), GPMM_READ, GPMM_NESTED_WIDTH, 4, 48, 0x1);
 	teardown();
 }
@@ -128,6 +130,13 @@ static void ept_misconfigurations_are_told_apart(void)
 	*slot = good | BIT(62) | BIT(11);	/* ignored */
 	CU_ASSERT_EQUAL(leaf_slot(M2), slot);
 	*slot = good;
+	map(G1, HPA + G1, G1, GPMM_RW);
+	slot = leaf_slot(G1);
+	good = *slot;
+	*slot = good | BIT(29);		/* below a 1G address */
+	expect(G1, GPMM_READ, GPMM_NESTED_RESERVED, 3, 49, 0);
+	*slot = good;
+	slot = leaf_slot(M2);
 	good = *root_slot();
 	*root_slot() = good | BIT(3);
 	expect(M2, GPMM_READ, GPMM_NESTED_RESERVED, 4, 49, 0);
@@ -279,6 +288,36 @@ static void validate_finds_what_was_broken(void)
 	}
 }
 
+/* Nobody can wait for readers on whose way through the tables this is. */
+static bool walking;
+
+static void *va_of_walker(void *ctx, gpmm_hpa_t pa)
+{
+	if (walking)
+		CU_ASSERT_EQUAL(gpmm_nested_drain(t), -EDEADLK);
+	return nested_arena_va(ctx, pa);
+}
+
+static void a_walk_is_a_read_section(void)
+{
+	struct gpmm_nested_options options;
+	struct gpmm_nested_hit hit;
+	struct gpmm_nested_ops ops;
+
+	nested_arena_init(&arena, 64);
+	options = nested_arena_options(&arena, GPMM_NESTED_EPT4, 0);
+	ops = *options.ops;
+	ops.va = va_of_walker;
+	options.ops = &ops;
+	CU_ASSERT_EQUAL_FATAL(gpmm_nested_create(&options, &t), 0);
+	map(0, HPA, K4, GPMM_READ);
+	walking = true;
+	CU_ASSERT_EQUAL(gpmm_nested_walk(t, 0, GPMM_READ, &hit), 0);
+	walking = false;
+	CU_ASSERT_EQUAL(gpmm_nested_drain(t), 0);
+	teardown();
+}
+
 static void flags_come_back_as_they_went_in(void)
 {
 	static const uint32_t flags[] = {
@@ -373,6 +412,7 @@ SUITE("nested walks",
       TEST(stage2_faults_have_their_syndrome),
       TEST(gstage_faults_have_their_cause),
       TEST(validate_finds_what_was_broken),
+      TEST(a_walk_is_a_read_section),
       TEST(flags_come_back_as_they_went_in),
       TEST(translate_says_how_far_it_goes_on),
       TEST(the_dump_shows_runs_and_the_graph_tables))

@@ -88,9 +88,11 @@ static int arena_alloc(void *ctx, unsigned int order, gpmm_hpa_t *pa)
 	if (arena->left > 0)
 		arena->left--;
 	pthread_mutex_unlock(&arena->lock);
-	if (!ret)
-		*pa = arena->base + at * FRAME;
-	return ret;
+	if (ret)
+		return ret;
+	memset(arena->memory + at * FRAME, POISON, (size_t)FRAME << order);
+	*pa = arena->base + at * FRAME;
+	return 0;
 }
 
 static void arena_free(void *ctx, gpmm_hpa_t pa, unsigned int order)

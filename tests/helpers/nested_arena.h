@@ -2,7 +2,7 @@
 /*
  * Frames for tables under test: an arena whose physical addresses are not its
  * virtual ones, that counts what is out, fails when told to, poisons what
- * comes back, and remembers flushes.
+ * goes out and comes back, and remembers flushes.
  */
 #ifndef NESTED_ARENA_H
 #define NESTED_ARENA_H
