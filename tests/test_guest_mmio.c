@@ -216,6 +216,44 @@ static void a_part_of_a_window_keeps_its_offsets(void)
 	world_end(&world);
 }
 
+/* What a NULL buffer is, too: of a read, of a write, wherever they go. */
+static void a_bad_buffer_is_a_fault(void)
+{
+	static const struct gpmm_mmio_ops in = { .read = device_read };
+	static const struct gpmm_mmio_ops out = { .write = device_write };
+	struct device readable = { .fail = 0 }, writable = { .fail = 0 };
+	const gpmm_gpa_t other = BASE + 4 * PAGE;
+	struct world world;
+	uint64_t done = 1;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_fault_install(), 0);
+	world_make(&world, 0);
+	world.guest.unassigned = GPMM_UNASSIGNED_ONES;
+	world_ram(&world, BASE + PAGE, PAGE, GPMM_RW);
+	plug(&world, &readable, &in, BASE);
+	plug(&world, &writable, &out, other);
+	CU_ASSERT_EQUAL(gpmm_io_read(&world.guest, BASE, NULL, 4, &done),
+			-EFAULT);
+	CU_ASSERT_EQUAL(done, 0);
+	CU_ASSERT_STRING_EQUAL(readable.log, "r4@0 ");
+	CU_ASSERT_EQUAL(gpmm_io_write(&world.guest, BASE, NULL, 4, NULL),
+			-EACCES);
+	CU_ASSERT_EQUAL(gpmm_io_read(&world.guest, other, NULL, 4, NULL),
+			-EACCES);
+	CU_ASSERT_EQUAL(gpmm_io_write(&world.guest, other, NULL, 4, NULL),
+			-EFAULT);
+	CU_ASSERT_STRING_EQUAL(writable.log, "");
+	CU_ASSERT_EQUAL(gpmm_io_read(&world.guest, BASE + PAGE, NULL, 4, NULL),
+			-EFAULT);
+	CU_ASSERT_EQUAL(gpmm_io_read(&world.guest, 0, NULL, 4, &done),
+			-EFAULT);
+	CU_ASSERT_EQUAL(done, 0);
+	unplug(&readable, BASE);
+	unplug(&writable, other);
+	world_end(&world);
+	gpmm_fault_remove();
+}
+
 static void widths_must_make_sense(void)
 {
 	static const struct gpmm_mmio_ops bad[] = {
@@ -419,6 +457,7 @@ int main(void)
 		TEST(values_are_little_endian_and_errors_come_through),
 		TEST(one_access_may_cross_memory_windows_and_nothing),
 		TEST(a_part_of_a_window_keeps_its_offsets),
+		TEST(a_bad_buffer_is_a_fault),
 		TEST(widths_must_make_sense),
 		TEST(a_callback_may_remove_its_own_window),
 		TEST(a_callback_may_access_memory_and_windows),

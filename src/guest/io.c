@@ -4,11 +4,12 @@
 #include "guest/raw.h"
 #include "guest/section.h"
 
-/* An access in hand: one of the buffers is there. */
+/* An access in hand; a bad buffer may be NULL and tells no direction. */
 struct io {
 	const struct gpmm_guest *guest;
-	unsigned char *in;
-	const unsigned char *out;
+	bool write;
+	unsigned char *in;		/* of a read */
+	const unsigned char *out;	/* of a write */
 };
 
 /* What lies at an address, and bytes that go the same way. */
@@ -77,18 +78,18 @@ static int window_io(const struct io *io, const struct gpmm_mmio *mmio,
 	*size = 0;
 	if (!width)
 		return -EINVAL;
-	if (io->in ? !ops->read : !ops->write)
+	if (io->write ? !ops->write : !ops->read)
 		return -EACCES;
-	if (io->out && raw_copy(bytes, io->out + at, width))
+	if (io->write && raw_copy(bytes, io->out + at, width))
 		return -EFAULT;
-	if (io->out)
+	if (io->write)
 		ret = ops->write(mmio->arg, offset, width, take(bytes, width));
 	else
 		ret = ops->read(mmio->arg, offset, width, &value);
 	if (ret)
 		return ret;
 	give(bytes, width, value);
-	if (io->in && raw_copy(io->in + at, bytes, width))
+	if (!io->write && raw_copy(io->in + at, bytes, width))
 		return -EFAULT;
 	*size = width;
 	return 0;
@@ -103,7 +104,7 @@ static int unassigned_io(const struct io *io, uint64_t at, uint64_t *size)
 		*size = 0;
 		return -ENXIO;
 	}
-	if (io->in)
+	if (!io->write)
 		left = gpmm__raw_fill(io->in + at, byte, *size);
 	*size -= left;
 	return left ? -EFAULT : 0;
@@ -113,10 +114,10 @@ static int unassigned_io(const struct io *io, uint64_t at, uint64_t *size)
 static int memory_io(const struct io *io, gpmm_gpa_t gpa, uint64_t at,
 		     uint64_t *size)
 {
-	int ret = io->in ? gpmm_read(io->guest, gpa + at, io->in + at, *size,
-				     size) :
-			   gpmm_write(io->guest, gpa + at, io->out + at, *size,
-				      size);
+	int ret = io->write ? gpmm_write(io->guest, gpa + at, io->out + at,
+					 *size, size) :
+			      gpmm_read(io->guest, gpa + at, io->in + at,
+					*size, size);
 
 	return ret == -ENXIO || ret == -ENODEV ? 0 : ret;
 }
@@ -172,7 +173,7 @@ int gpmm_io_read(const struct gpmm_guest *guest, gpmm_gpa_t gpa, void *buffer,
 int gpmm_io_write(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 		  const void *buffer, uint64_t size, uint64_t *done)
 {
-	struct io io = { .guest = guest, .out = buffer };
+	struct io io = { .guest = guest, .write = true, .out = buffer };
 
 	return io_all(&io, gpa, size, done);
 }
