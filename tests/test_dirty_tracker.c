@@ -565,6 +565,76 @@ static void test_two_who_mark_lose_nothing_of_each_other(void)
 	race(PAIR_ROUNDS, mark_odd_words, mark_even_words);
 }
 
+/*
+ * A client comes while a device writes and marks. What it then reads is what
+ * was written, or the mark is its: also where the write waits in the processor
+ * behind others that miss the caches, and the mark's question goes ahead.
+ */
+#define COMING_ROUNDS 3000
+#define COLD (UINT64_C(64) << 20)
+#define MISSES 48
+
+static uint64_t coming, written, device_page;
+static char *cold;
+
+static void *write_as_clients_come(void *arg)
+{
+	uint32_t at = 1;
+
+	(void)arg;
+	for (uint64_t round = 1; round <= COMING_ROUNDS; round++) {
+		wait_for(&coming, round);
+		for (volatile uint64_t i = round * 7 % 200; i; i--)
+			;
+		for (int i = 0; i < MISSES; i++) {
+			at = at * 1664525 + 1013904223;
+			((volatile char *)cold)[at % COLD] = 1;
+		}
+		__atomic_store_n(&device_page, round, __ATOMIC_RELAXED);
+		mark(0, 1);
+		__atomic_store_n(&written, round, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Return: whether it has the write. */
+static bool come(uint64_t round)
+{
+	struct gpmm_dirty_client *client;
+	uint8_t times[PAGES] = { 0 };
+	uint64_t seen;
+	int ret;
+
+	__atomic_store_n(&coming, round, __ATOMIC_SEQ_CST);
+	for (volatile uint64_t i = round * 13 % 1500; i; i--)
+		;
+	ret = gpmm_dirty_client_create(dirty, &client);
+	seen = __atomic_load_n(&device_page, __ATOMIC_RELAXED);
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+	wait_for(&written, round);
+	gpmm_dirty_harvest(client, GPMM_RANGE_ALL, count, times);
+	gpmm_dirty_client_destroy(client);
+	return seen == round || times[0];
+}
+
+static void test_a_client_that_comes_reads_what_it_is_not_told(void)
+{
+	unsigned int wrong = 0;
+	pthread_t thread;
+
+	setup();
+	cold = calloc(1, COLD);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(cold);
+	memset(cold, 1, COLD);
+	pthread_create(&thread, NULL, write_as_clients_come, NULL);
+	for (uint64_t round = 1; round <= COMING_ROUNDS; round++)
+		wrong += !come(round);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(wrong, 0);
+	free(cold);
+	teardown();
+}
+
 SUITE("dirty tracker",
 	TEST(test_marks_are_harvested_once_as_runs),
 	TEST(test_marks_outside_of_the_range_are_ignored),
@@ -578,4 +648,5 @@ SUITE("dirty tracker",
 	TEST(test_the_last_page_of_all_can_be_tracked),
 	TEST(test_no_write_is_lost_between_racing_harvests),
 	TEST(test_a_mark_comes_once_in_racing_harvests),
-	TEST(test_two_who_mark_lose_nothing_of_each_other))
+	TEST(test_two_who_mark_lose_nothing_of_each_other),
+	TEST(test_a_client_that_comes_reads_what_it_is_not_told))

@@ -89,7 +89,8 @@ void gpmm_dirty_destroy(struct gpmm_dirty *dirty);
  * @dirty: a struct gpmm_dirty (so that it can be struct gpmm_guest's mark)
  * @size: bytes; what lies outside of the tracker's range is ignored
  *
- * Lock-free; one load where there is no client.
+ * Lock-free; one load where there is no client (and, where the system has no
+ * membarrier(2), as much as with one).
  *
  * Context: any, after the write.
  */

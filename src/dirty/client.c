@@ -25,6 +25,7 @@ static int join(struct gpmm_dirty *dirty, struct gpmm_dirty_client *client)
 		client->next = dirty->clients;
 		dirty->clients = client;
 		__atomic_store_n(&dirty->active, true, __ATOMIC_SEQ_CST);
+		gpmm__dirty_order_marks();
 	}
 	lock_release(&dirty->lock);
 	return ret;
@@ -67,7 +68,7 @@ void gpmm_dirty_client_destroy(struct gpmm_dirty_client *client)
 	while (*link != client)
 		link = &(*link)->next;
 	*link = client->next;
-	__atomic_store_n(&dirty->active, dirty->clients != NULL,
+	__atomic_store_n(&dirty->active, dirty->clients || dirty->unordered,
 			 __ATOMIC_SEQ_CST);
 	lock_release(&dirty->lock);
 	gpmm__page_map_fini(&client->pages);
