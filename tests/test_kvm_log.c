@@ -223,7 +223,9 @@ static void test_logs_follow_the_guest_address(void)
 		map(10, 2);
 		CU_ASSERT_EQUAL(commit(), 0);
 		write_page(31);
-		CU_ASSERT_EQUAL(harvest(), bit(4) | bit(21) | bit(31));
+		CU_ASSERT_EQUAL(harvest(), bit(4) | bit(21) | bit(31) |
+				(kinds[i] == GPMM_KVM_LOG_MANUAL ?
+				 bit(10) | bit(11) : 0));
 		write_page(47);
 		/* shrunk. */
 		begin();
@@ -232,6 +234,30 @@ static void test_logs_follow_the_guest_address(void)
 		CU_ASSERT_EQUAL(harvest(), bit(47));
 		teardown();
 	}
+}
+
+/* Also where what was logged becomes one slot with it, behind the gate. */
+static void test_a_manual_log_starts_full_beside_one_that_goes_on(void)
+{
+	const struct gpmm_area more = at(20, 8, GPMM_RW);
+	const uint64_t started = bit(28) - bit(20);
+
+	setup(GPMM_KVM_LOG_MANUAL);
+	begin();
+	map(0, 20);
+	CU_ASSERT_EQUAL(be->ops->map(be, &more), 0);
+	map(28, 20);
+	CU_ASSERT_EQUAL(commit(), 0);
+	harvest();
+	write_page(3);
+	write_page(40);
+	begin();
+	CU_ASSERT_EQUAL(be->ops->protect(be, &more, LOGGED), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	CU_ASSERT_EQUAL(kvm_fake_count(&fake), 1);
+	CU_ASSERT_EQUAL(harvest(), bit(3) | bit(40) | started);
+	CU_ASSERT_EQUAL(harvest(), 0);
+	teardown();
 }
 
 static void move_a_slot(enum gpmm_kvm_log kind)
@@ -608,6 +634,34 @@ static void test_a_ring_that_goes_is_harvested_first(void)
 	teardown();
 }
 
+static void tell_of_vcpu_again(void)
+{
+	const struct gpmm_kvm_vcpu_options options = {
+		.kick = kick, .fd = fake.ring_fd, .run = &run,
+	};
+
+	gpmm_kvm_vcpu_destroy(vcpu);
+	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), 0);
+}
+
+/* KVM's vCPU, and so its place in the ring, outlives what is told of it. */
+static void test_a_ring_is_harvested_from_where_it_stands(void)
+{
+	setup(GPMM_KVM_LOG_RING);
+	fill();
+	for (unsigned int page = 0; page < 2 * FAKE_RING; page += 3) {
+		tell_of_vcpu_again();
+		CU_ASSERT_EQUAL(harvest(), 0);
+		for (unsigned int i = 0; i < 3; i++)
+			write_page((page + i) % PAGES);
+		if (page % 2)
+			tell_of_vcpu_again();
+		CU_ASSERT_EQUAL(harvest(), UINT64_C(7) << page % PAGES);
+	}
+	CU_ASSERT_EQUAL(fake.reset, fake.pushed);
+	teardown();
+}
+
 static void test_any_allocation_of_a_harvest_may_fail(void)
 {
 	const struct gpmm_range all = { 0, PAGES * PAGE };
@@ -633,6 +687,7 @@ static void test_any_allocation_of_a_harvest_may_fail(void)
 SUITE("kvm log",
 	TEST(test_guests_writes_are_harvested_once),
 	TEST(test_a_manual_log_starts_full_where_it_can),
+	TEST(test_a_manual_log_starts_full_beside_one_that_goes_on),
 	TEST(test_logs_follow_the_guest_address),
 	TEST(test_a_moved_slot_gives_what_it_had_at_its_old_address),
 	TEST(test_past_the_gate_all_of_a_deleted_slot_counts),
@@ -646,4 +701,5 @@ SUITE("kvm log",
 	TEST(test_a_reset_that_is_interrupted_goes_on),
 	TEST(test_a_full_ring_survives_a_reset_that_fails),
 	TEST(test_a_ring_that_goes_is_harvested_first),
+	TEST(test_a_ring_is_harvested_from_where_it_stands),
 	TEST(test_any_allocation_of_a_harvest_may_fail))

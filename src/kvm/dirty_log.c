@@ -233,13 +233,48 @@ void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,
 			end_log(log, slots, &at[i]);
 }
 
-/* The pages of a slot made anew were harvested; its log starts full. */
+static void set_pages(uint64_t *bits, uint64_t first, uint64_t last)
+{
+	for (uint64_t word = first / 64; word <= last / 64; word++) {
+		uint64_t some = ~UINT64_C(0);
+
+		if (word == first / 64)
+			some &= ~UINT64_C(0) << first % 64;
+		if (word == last / 64)
+			some &= ~UINT64_C(0) >> (63 - last % 64);
+		bits[word] |= some;
+	}
+}
+
+/* Have the bits of those pages of @to that @from has, too. */
+static void set_common(struct dirty_log *log, const struct kvm_region *from,
+		       const struct kvm_region *to)
+{
+	uint64_t first = from->gpa > to->gpa ? from->gpa : to->gpa;
+	uint64_t last = region_last(from) < region_last(to) ?
+		region_last(from) : region_last(to);
+
+	set_pages(log->bitmap, (first - to->gpa) >> log->page_shift,
+		  (last - to->gpa) >> log->page_shift);
+}
+
+/*
+ * The log of a slot made anew starts full. The pages that were logged before
+ * were harvested; of the others every client is still to have each.
+ */
 static void start_log(struct dirty_log *log, struct slots *slots,
 		      const struct slot_change *change)
 {
 	uint64_t pages = page_count(log, &change->to);
+	struct slot_walk walk;
+	const struct slot *old;
 
-	memset(log->bitmap, 0xff, (pages + 63) / 64 * sizeof(*log->bitmap));
+	memset(log->bitmap, 0, (pages + 63) / 64 * sizeof(*log->bitmap));
+	for (old = gpmm__slot_walk_start(&walk, &slots->live, change->to.gpa,
+					 region_last(&change->to));
+	     old; old = gpmm__slot_walk_next(&walk))
+		if (is_logged(&old->at))
+			set_common(log, &old->at, &change->to);
 	gpmm__kvm_clear_dirty_log(slots->sys,
 				  slots->address_space | change->id, 0, pages,
 				  log->bitmap);

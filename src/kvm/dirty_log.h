@@ -44,7 +44,8 @@ static inline bool gpmm__dirty_log_is_idle(const struct dirty_log *log)
  * Around the ioctls of a plan, unless it is idle:
  * _room: before any. Return: 0 or -ENOMEM.
  * _before: harvest the logs that it ends. @held: no vCPU runs meanwhile.
- * _after: it was @made, or failed. @held: none has run since.
+ * _after: it was @made, or failed; @slots' map is as before. @held: none has
+ * run since.
  */
 int gpmm__dirty_log_room(struct dirty_log *log, const struct slots *slots);
 void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,

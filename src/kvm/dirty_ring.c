@@ -76,7 +76,7 @@ int gpmm__rings_add(struct dirty_rings *rings, struct dirty_ring *ring,
 		ret = gpmm__kvm_map_ring(vcpu_fd, rings->size, &ring->entries);
 	if (ret)
 		return ret;
-	ring->next = 0;
+	ring->found = false;
 	ring->more = rings->first;
 	rings->first = ring;
 	return 0;
@@ -122,6 +122,42 @@ static void take(struct dirty_rings *rings, const struct slots *slots,
 			 region->gpa + entry->offset * rings->page);
 }
 
+static struct kvm_dirty_gfn *entry_at(const struct dirty_rings *rings,
+				      const struct dirty_ring *ring,
+				      uint32_t index)
+{
+	return &ring->entries[index & (rings->count - 1)];
+}
+
+static bool is_dirty(const struct kvm_dirty_gfn *entry)
+{
+	return __atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) &
+	       KVM_DIRTY_GFN_F_DIRTY;
+}
+
+/*
+ * A vCPU may have run before its ring was added: KVM's entries begin where
+ * they stood then, and follow each other. Return: whether there is any yet.
+ */
+static bool find_first(const struct dirty_rings *rings,
+		       struct dirty_ring *ring)
+{
+	uint32_t at = 0;
+	uint32_t back = 0;
+
+	while (at < rings->count && !is_dirty(entry_at(rings, ring, at)))
+		at++;
+	if (at == rings->count)
+		return false;
+	while (back < rings->count &&
+	       is_dirty(entry_at(rings, ring, at - back - 1)))
+		back++;
+	/* Only a new one is full to the last. */
+	ring->next = back < rings->count ? at - back : 0;
+	ring->found = true;
+	return true;
+}
+
 /* There is room, unless KVM has reset entries and said that it had not. */
 static uint32_t drain(struct dirty_rings *rings, struct dirty_ring *ring,
 		      const struct slots *slots)
@@ -129,14 +165,15 @@ static uint32_t drain(struct dirty_rings *rings, struct dirty_ring *ring,
 	size_t most = rings->taken.cap - rings->taken.len;
 	uint32_t done = 0;
 
+	if (!ring->found && !find_first(rings, ring))
+		return 0;
 	if (most > rings->count)
 		most = rings->count;
 	for (; done < most; done++, ring->next++) {
 		struct kvm_dirty_gfn *entry =
-			&ring->entries[ring->next & (rings->count - 1)];
+			entry_at(rings, ring, ring->next);
 
-		if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) &
-		      KVM_DIRTY_GFN_F_DIRTY))
+		if (!is_dirty(entry))
 			break;
 		take(rings, slots, entry);
 		__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET,

@@ -14,6 +14,7 @@
 struct dirty_ring {
 	struct kvm_dirty_gfn *entries;
 	uint32_t next;		/* the first not yet harvested */
+	bool found;		/* and KVM goes on there */
 	struct dirty_ring *more;
 };
 
