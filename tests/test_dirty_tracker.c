@@ -240,11 +240,47 @@ static void test_a_range_leaves_the_rest_for_later(void)
 	mark(10, 300);
 	CU_ASSERT_EQUAL(harvest_in(client, 100, 50).count, 50);
 	CU_ASSERT_EQUAL(harvest_in(client, 100, 50).count, 0);
+	CU_ASSERT_EQUAL(harvest_in(client, 0, 8).count, 0);
 	CU_ASSERT_EQUAL(harvest_in(client, 0, 12).count, 2);
 	CU_ASSERT_EQUAL(harvest_in(client, 300, 200).count, 10);
 	CU_ASSERT_EQUAL(harvest_all(client).count, 238);
 	gpmm_dirty_client_destroy(client);
 	teardown();
+}
+
+static int note_run(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	struct gpmm_range *run = arg;
+
+	CU_ASSERT_EQUAL(run->size, 0);
+	*run = (struct gpmm_range){ start, size };
+	return 0;
+}
+
+/* Far above others, and within a range that has others above it. */
+static void test_a_lone_page_is_found_wherever_it_is(void)
+{
+	const struct gpmm_range range = { 0, 5 * 64 * 64 * PAGE };
+	struct gpmm_dirty_client *client;
+	struct gpmm_dirty *wide;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, NULL, 0, &wide), 0);
+	CU_ASSERT_EQUAL(gpmm_dirty_client_create(wide, &client), 0);
+	for (uint64_t page = 7; page < 5 * 64 * 64; page += 64 * 64 - 9) {
+		struct gpmm_range run = { .size = 0 };
+		const struct gpmm_range below = { 0, page * PAGE };
+
+		gpmm_dirty_mark(wide, page * PAGE, 1);
+		CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, below, note_run,
+						   &run), 0);
+		CU_ASSERT_EQUAL(run.size, 0);
+		CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, range, note_run,
+						   &run), 0);
+		CU_ASSERT_EQUAL(run.start, page * PAGE);
+		CU_ASSERT_EQUAL(run.size, PAGE);
+	}
+	gpmm_dirty_client_destroy(client);
+	gpmm_dirty_destroy(wide);
 }
 
 static void test_what_is_put_back_comes_again_to_that_client(void)
@@ -312,6 +348,9 @@ static void test_a_failing_source_loses_nothing(void)
 static void test_bad_ranges_and_taken_sources_are_refused(void)
 {
 	struct gpmm_dirty_source *list[] = { &sources[0].source };
+	struct gpmm_dirty_source *both[] = {
+		&sources[1].source, &sources[0].source,
+	};
 	struct gpmm_dirty_client *client;
 	struct gpmm_dirty *other;
 
@@ -322,6 +361,11 @@ static void test_bad_ranges_and_taken_sources_are_refused(void)
 					  0, &other), -EINVAL);
 	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, PAGE }, list,
 					  1, &other), -EBUSY);
+	/* Which leaves those before it free. */
+	sources[1].sink.mark = NULL;
+	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, PAGE }, both,
+					  2, &other), -EBUSY);
+	CU_ASSERT_PTR_NULL(sources[1].sink.mark);
 	client = new_client();
 	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, (struct gpmm_range){
 					   START, 100 }, note, NULL), -EINVAL);
@@ -641,6 +685,7 @@ SUITE("dirty tracker",
 	TEST(test_every_client_sees_every_write_since_it_came),
 	TEST(test_a_harvest_is_the_union_of_all_sources),
 	TEST(test_a_range_leaves_the_rest_for_later),
+	TEST(test_a_lone_page_is_found_wherever_it_is),
 	TEST(test_what_is_put_back_comes_again_to_that_client),
 	TEST(test_a_refused_run_loses_nothing),
 	TEST(test_a_failing_source_loses_nothing),

@@ -294,6 +294,36 @@ static void long_accesses_are_whole(void)
 	world_end(&world);
 }
 
+static unsigned int sections_left;
+
+static void leave_and_count(void)
+{
+	sections_left++;
+	urcu_bp_read_unlock();
+}
+
+/* So that they hold up no writer for long. */
+static void long_accesses_leave_their_section(void)
+{
+	struct rcu_flavor_struct counted = urcu_bp_flavor;
+	struct gpmm_set_options options = { .flavor = &counted };
+	const uint64_t size = UINT64_C(8) << 20;
+	struct world world = { .set = NULL };
+
+	counted.read_unlock = leave_and_count;
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &world.set), 0);
+	world.guest.set = world.set;
+	world_ram(&world, BASE, 2 * size, GPMM_RW);
+	sections_left = 0;
+	CU_ASSERT_EQUAL(gpmm_fill(&world.guest, BASE, 'x', size, NULL), 0);
+	CU_ASSERT(sections_left >= 4);
+	sections_left = 0;
+	CU_ASSERT_EQUAL(gpmm_copy(&world.guest, BASE + size, BASE, size, NULL),
+			0);
+	CU_ASSERT(sections_left >= 4);
+	world_end(&world);
+}
+
 /* Writes must be told of in a section, and in one of the set's own. */
 static void note_section(void *arg, gpmm_gpa_t start, uint64_t size)
 {
@@ -358,6 +388,7 @@ int main(void)
 		TEST(compare_finds_the_first_difference),
 		TEST(guest_memory_is_copied_across_areas),
 		TEST(long_accesses_are_whole),
+		TEST(long_accesses_leave_their_section),
 		TEST(a_set_of_the_embedder_s_flavour_is_accessed_alike),
 		CU_TEST_INFO_NULL,
 	};

@@ -79,17 +79,21 @@ static void bytes_before_the_fault_are_done(void)
 			wrong += gpmm_compare(&world.guest, at, other, n,
 					      &result, &done) != -EFAULT;
 			wrong += done != ahead[i] || result;
+			world.marks = (struct marks){ 0 };
 			wrong += gpmm_fill(&world.guest, at, 'x', n,
 					   &done) != -EFAULT;
 			wrong += done != ahead[i];
+			wrong += world.marks.size != done;
 		}
 	CU_ASSERT_EQUAL(wrong, 0);
 	CU_ASSERT_EQUAL(gpmm_copy(&world.guest, BASE, BASE + LEFT - 9, 100,
 				  &done), -EFAULT);
 	CU_ASSERT_EQUAL(done, 9);
+	world.marks = (struct marks){ 0 };
 	CU_ASSERT_EQUAL(gpmm_copy(&world.guest, BASE + LEFT - 9, BASE, 100,
 				  &done), -EFAULT);
 	CU_ASSERT_EQUAL(done, 9);
+	CU_ASSERT_EQUAL(world.marks.size, 9);
 	world_end(&world);
 }
 

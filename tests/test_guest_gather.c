@@ -22,14 +22,20 @@ static void count_release(void *arg, void *addr, uint64_t size)
 	++*(int *)arg;
 }
 
-static void map_counted(struct world *world, int *released)
+static void map_counted_at(struct world *world, gpmm_gpa_t start,
+			   int *released)
 {
 	struct gpmm_host_options options = { .size = 2 * PAGE,
 		.release = count_release, .release_arg = released };
 	struct gpmm_host *host = NULL;
 
 	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &host), 0);
-	world_map(world, BASE, host, GPMM_RW);
+	world_map(world, start, host, GPMM_RW);
+}
+
+static void map_counted(struct world *world, int *released)
+{
+	map_counted_at(world, BASE, released);
 }
 
 static struct gpmm_holder *hold(void)
@@ -60,6 +66,35 @@ static void a_pin_survives_the_unmapping(void)
 	CU_ASSERT_EQUAL(released, 1);
 	CU_ASSERT_EQUAL(world.marks.start, BASE + 100);
 	CU_ASSERT_EQUAL(world.marks.size, 50);
+	gpmm_holder_destroy(holder);
+	world_end(&world);
+}
+
+static void note_release(void *arg, gpmm_gpa_t start, uint64_t size)
+{
+	(void)start;
+	(void)size;
+	CU_ASSERT_EQUAL(*(int *)arg, 0);
+}
+
+/* Who waits for the pin, and harvests then, has the mark. */
+static void a_mark_comes_before_the_unpin(void)
+{
+	struct gpmm_holder *holder = hold();
+	struct gpmm_pin pin;
+	struct world world;
+	int released = 0;
+
+	world_make(&world, 0);
+	world.guest.mark = note_release;
+	world.guest.mark_arg = &released;
+	map_counted(&world, &released);
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE, PAGE, GPMM_RW,
+				 &pin), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, 2 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	gpmm_pin_release(&world.guest, &pin, 1);
+	CU_ASSERT_EQUAL(released, 1);
 	gpmm_holder_destroy(holder);
 	world_end(&world);
 }
@@ -261,8 +296,32 @@ static void a_pipe_gives_what_it_has(void)
 	CU_ASSERT_EQUAL(done, 5);
 	CU_ASSERT_EQUAL(gpmm_read(&world.guest, BASE + 3, in, 5, NULL), 0);
 	CU_ASSERT_EQUAL(memcmp(in, "hello", 5), 0);
+	CU_ASSERT_EQUAL(world.marks.start, BASE + 3);
+	CU_ASSERT_EQUAL(world.marks.size, 5);
 	close(fds[0]);
 	close(fds[1]);
+	world_end(&world);
+}
+
+static void files_leave_no_pin(void)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	struct world world;
+	int released = 0;
+
+	world_make(&world, 0);
+	for (int i = 0; i < 3; i++)
+		map_counted_at(&world, BASE + 2 * i * PAGE, &released);
+	CU_ASSERT_EQUAL(gpmm_write_to(&world.guest, fd, 0, BASE, 6 * PAGE,
+				      NULL), 0);
+	CU_ASSERT_EQUAL(gpmm_read_from(&world.guest, fd, 0, BASE, 6 * PAGE,
+				       NULL), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, 6 * PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_drain(world.set), 0);
+	CU_ASSERT_EQUAL(released, 3);
+	close(fd);
 	world_end(&world);
 }
 
@@ -414,6 +473,7 @@ int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		TEST(a_pin_survives_the_unmapping),
+		TEST(a_mark_comes_before_the_unpin),
 		TEST(memory_without_pins_goes_with_its_area),
 		TEST(pins_are_refused_where_access_is),
 		TEST(a_scatter_list_covers_its_ranges_in_order),
@@ -421,6 +481,7 @@ int main(void)
 		TEST(a_list_that_leaves_memory_pins_nothing),
 		TEST(files_are_read_and_written_across_areas),
 		TEST(a_pipe_gives_what_it_has),
+		TEST(files_leave_no_pin),
 		TEST(what_a_pipe_has_is_not_waited_beyond),
 		TEST(a_file_that_is_not_ready_says_so),
 		TEST(a_signal_ends_the_wait),

@@ -75,6 +75,49 @@ static void integers_have_their_type_s_bytes(void)
 	world_end(&world);
 }
 
+/* Its alignment in the process says nothing where areas end within it. */
+static void an_integer_ends_with_its_area(uint64_t granule)
+{
+	const gpmm_gpa_t edge = BASE + 4;
+	struct gpmm_host_options options = { .size = PAGE };
+	struct gpmm_area area = { .start = BASE, .size = 4, .flags = GPMM_RW };
+	struct world world;
+	uint64_t value = 0;
+	char *hva;
+
+	world_make(&world, granule);
+	CU_ASSERT_EQUAL_FATAL(gpmm_host_create(&options, &area.host), 0);
+	hva = gpmm_host_addr(area.host);
+	memset(hva, 'x', 64);
+	area.hva = hva;
+	CU_ASSERT_EQUAL(gpmm_set_map(world.set, &area, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_load(&world.guest, BASE, GPMM_LE64, GPMM_ACQUIRE,
+				  &value), -ENXIO);
+	CU_ASSERT_EQUAL(gpmm_store(&world.guest, BASE, GPMM_LE64, GPMM_RELEASE,
+				   0), -ENXIO);
+	CU_ASSERT_EQUAL(hva[4], 'x');
+	CU_ASSERT_EQUAL(gpmm_fetch_or(&world.guest, BASE, GPMM_LE64,
+				      GPMM_SEQ_CST, 0, &value), -EINVAL);
+	area.start = edge;
+	area.hva = hva + 32;
+	CU_ASSERT_EQUAL(gpmm_set_map(world.set, &area, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_store(&world.guest, BASE, GPMM_LE64, GPMM_RELEASE,
+				   UINT64_C(0x0807060504030201)), 0);
+	CU_ASSERT_EQUAL(memcmp(hva, "\1\2\3\4x", 5), 0);
+	CU_ASSERT_EQUAL(memcmp(hva + 32, "\5\6\7\10x", 5), 0);
+	CU_ASSERT_EQUAL(gpmm_load(&world.guest, BASE, GPMM_LE64, GPMM_ACQUIRE,
+				  &value), 0);
+	CU_ASSERT_EQUAL(value, UINT64_C(0x0807060504030201));
+	gpmm_host_put(area.host);
+	world_end(&world);
+}
+
+static void integers_end_with_their_areas(void)
+{
+	an_integer_ends_with_its_area(1);
+	an_integer_ends_with_its_area(4);
+}
+
 static void exchange_swaps_only_what_it_expects(void)
 {
 	struct world world;
@@ -256,6 +299,7 @@ int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		TEST(integers_have_their_type_s_bytes),
+		TEST(integers_end_with_their_areas),
 		TEST(exchange_swaps_only_what_it_expects),
 		TEST(fetch_or_sets_bits_and_gives_the_old),
 		TEST(exchanges_must_be_aligned),

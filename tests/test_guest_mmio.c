@@ -402,6 +402,7 @@ static void a_window_can_outlive_its_set(void)
 struct coming {
 	struct world *world;
 	int left;	/* atomic: rounds */
+	struct gpmm_area window;
 };
 
 static void *come_and_go(void *arg)
@@ -420,17 +421,34 @@ static void *come_and_go(void *arg)
 	memset(area.hva, 0xff, PAGE);
 	while (__atomic_sub_fetch(&coming->left, 1, __ATOMIC_RELAXED) > 0)
 		if (gpmm_set_map(coming->world->set, &area, 0) ||
+		    gpmm_set_map(coming->world->set, &coming->window,
+				 GPMM_MAP_REPLACE) ||
 		    gpmm_set_unmap(coming->world->set, BASE, PAGE))
 			failed = arg;
 	gpmm_host_put(area.host);
 	return failed;
 }
 
-/* Between the look at what is there and the access it may have gone. */
+static int read_ones(void *arg, uint64_t offset, unsigned int width,
+		     uint64_t *value)
+{
+	(void)arg;
+	(void)offset;
+	(void)width;
+	*value = UINT64_MAX;
+	return 0;
+}
+
+/*
+ * Between the look at what is there and the access it may have gone, or be a
+ * window.
+ */
 static void memory_that_goes_meanwhile_is_no_error(void)
 {
+	static const struct gpmm_mmio_ops ops = { .read = read_ones };
 	struct world world;
 	struct coming coming = { .world = &world, .left = 100000 };
+	struct gpmm_mmio *mmio = NULL;
 	unsigned char bytes[8];
 	unsigned int wrong = 0;
 	pthread_t thread;
@@ -438,6 +456,9 @@ static void memory_that_goes_meanwhile_is_no_error(void)
 
 	world_make(&world, 0);
 	world.guest.unassigned = GPMM_UNASSIGNED_ONES;
+	CU_ASSERT_EQUAL_FATAL(gpmm_mmio_create(&ops, NULL, BASE, NULL, &mmio),
+			      0);
+	coming.window = gpmm_mmio_area(mmio, PAGE);
 	pthread_create(&thread, NULL, come_and_go, &coming);
 	while (__atomic_load_n(&coming.left, __ATOMIC_RELAXED) > 0) {
 		wrong += gpmm_io_read(&world.guest, BASE + 8, bytes,
@@ -447,6 +468,7 @@ static void memory_that_goes_meanwhile_is_no_error(void)
 	pthread_join(thread, &failed);
 	CU_ASSERT_PTR_NULL(failed);
 	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT_EQUAL(gpmm_mmio_retire(world.set, mmio), 0);
 	world_end(&world);
 }
 

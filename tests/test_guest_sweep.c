@@ -188,8 +188,12 @@ static int create_window(void)
 
 static void retire_window(void)
 {
+	const unsigned long before = gpmm__rcu_grace_periods;
+
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene.mmio);
 	CU_ASSERT_EQUAL(gpmm_mmio_retire(scene.world.set, scene.mmio), 0);
+	/* For those who found it, and have not counted themselves yet. */
+	CU_ASSERT(gpmm__rcu_grace_periods > before);
 }
 
 static int drain(void)

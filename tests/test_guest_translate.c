@@ -44,6 +44,10 @@ static void a_host_address_leads_back(void)
 	char *hva;
 
 	world_make(&world, 0);
+	/* A hole kept reserved, as large as the process, has no memory. */
+	CU_ASSERT_EQUAL(gpmm_set_map(world.set, &(struct gpmm_area){
+			.start = UINT64_C(1) << 40,
+			.size = UINT64_C(1) << 48 }, 0), 0);
 	world_ram(&world, BASE, 4 * PAGE, GPMM_RW);
 	hva = world_ram(&world, BASE + 8 * PAGE, 4 * PAGE, GPMM_RW);
 	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE + 9 * PAGE, PAGE), 0);
@@ -111,6 +115,9 @@ static void a_cache_follows_every_change(void)
 	CU_ASSERT_PTR_EQUAL(cached(&cache, BASE + 4 * PAGE - 8, 8),
 			    first + 4 * PAGE - 8);
 	CU_ASSERT_PTR_NULL(cached(&cache, BASE + 4 * PAGE - 8, 9));
+	cache.size = 0;
+	CU_ASSERT_PTR_EQUAL(cached(&cache, BASE + 4 * PAGE - 8, 8),
+			    first + 4 * PAGE - 8);
 	CU_ASSERT_PTR_NULL(cached(&cache, BASE + 4 * PAGE, 1));
 	CU_ASSERT_PTR_NULL(cached(&cache, BASE, UINT64_MAX));
 	CU_ASSERT_PTR_NULL(cached(&cache, BASE, 0));
@@ -120,6 +127,7 @@ static void a_cache_follows_every_change(void)
 	CU_ASSERT_PTR_NULL(cached(&cache, BASE, 1));
 	CU_ASSERT_PTR_EQUAL(cached(&cache, BASE + PAGE, 1), first + PAGE);
 	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, 4 * PAGE), 0);
+	CU_ASSERT_PTR_NULL(cached(&cache, BASE + PAGE, 1));
 	CU_ASSERT_PTR_NULL(cached(&cache, BASE + PAGE, 1));
 	second = world_ram(&world, BASE, 4 * PAGE, GPMM_RW);
 	CU_ASSERT_PTR_EQUAL(cached(&cache, BASE + PAGE, 1), second + PAGE);

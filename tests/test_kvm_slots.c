@@ -191,6 +191,21 @@ static void test_areas_that_run_on_share_a_slot(void)
 	teardown();
 }
 
+/* At the lowest page there is, and at the highest. */
+static void test_areas_at_the_ends_share_a_slot_too(void)
+{
+	const uint64_t top = (UINT64_C(1) << 52) - 2;
+
+	setup();
+	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(map_alone(at(1, 1, 1, GPMM_RW)), 0);
+	CU_ASSERT(slot_is(0, 2, 0, 0));
+	CU_ASSERT_EQUAL(map_alone(at(top + 1, 1, 9, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(map_alone(at(top, 1, 8, GPMM_RW)), 0);
+	CU_ASSERT(slot_is(top, 2, 8, 0));
+	teardown();
+}
+
 static void test_nomerge_areas_keep_slots_of_their_own(void)
 {
 	setup();
@@ -517,6 +532,13 @@ static void test_reserve_is_kept_back(void)
 	unmap(at(30, 1, 0, GPMM_RW));
 	map(at(40, 1, 5, GPMM_RW));
 	CU_ASSERT_EQUAL(commit(), 0);
+	/* What it gave back is kept back again, once nothing can be undone. */
+	begin();
+	unmap(at(20, 1, 0, GPMM_RW));
+	unmap(at(40, 1, 5, GPMM_RW));
+	CU_ASSERT_EQUAL(commit(), 0);
+	be->ops->published(be);
+	CU_ASSERT_EQUAL(map_alone(at(20, 1, 0, GPMM_RW)), -ENOSPC);
 	teardown();
 }
 
@@ -963,6 +985,10 @@ static void test_elsewhere_works_while_a_range_is_lost(void)
 	fake.stay = false;
 	CU_ASSERT_EQUAL(map_alone(at(30, 1, 0, GPMM_RW)), 0);
 	CU_ASSERT_EQUAL(kvm_fake_find(&fake, 0), -1);
+	/* Also right beside it, though it runs on. */
+	fake.left = 0;
+	CU_ASSERT_EQUAL(map_alone(at(10, 1, 10, GPMM_RW)), 0);
+	CU_ASSERT(slot_is(10, 1, 10, 0));
 	fake.left = 0;
 	begin();
 	CU_ASSERT_EQUAL(unmap(at(4, 1, 4, GPMM_RW)), -EIO);
@@ -974,12 +1000,105 @@ static void test_elsewhere_works_while_a_range_is_lost(void)
 	teardown();
 }
 
+/* One that is made and stays, for what comes next and the undo are refused. */
+static void leave_a_stray(uint64_t page)
+{
+	begin();
+	CU_ASSERT_EQUAL(map(at(page, 1, 2 * page, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(map(at(page + 1, 1, 3 * page, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(commit(), -EIO);
+}
+
+static void test_a_stray_keeps_its_number_and_its_range(void)
+{
+	setup();
+	fake.left = 1;
+	fake.stay = true;
+	leave_a_stray(20);
+	fake.left = 0;
+	fake.stay = false;
+	CU_ASSERT_EQUAL(map_alone(at(40, 1, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(kvm_fake_find(&fake, 20 * PAGE), 0);
+	CU_ASSERT_EQUAL(kvm_fake_find(&fake, 40 * PAGE), 1);
+	fake.left = 0;
+	CU_ASSERT_EQUAL(map_alone(at(20, 1, 7, GPMM_RW)), -EIO);
+	CU_ASSERT_EQUAL(map_alone(at(20, 1, 7, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(kvm_fake_find(&fake, 20 * PAGE), 0);
+	CU_ASSERT(slot_is(20, 1, 7, 0));
+	teardown();
+}
+
+/* The kernel refuses to repair, makes one slot, and does nothing more. */
+static unsigned long refusals;
+
+static void make_one(void)
+{
+	fake.left = refusals-- ? 0 : -1;
+}
+
+static void test_what_is_lost_may_become_much(void)
+{
+	setup();
+	for (unsigned int lost = 0; lost < 20; lost++) {
+		refusals = lost;
+		fake.on_change = make_one;
+		leave_a_stray(2 * lost);
+		CU_ASSERT_EQUAL_FATAL(kvm_fake_count(&fake), lost + 1);
+	}
+	fake.on_change = NULL;
+	fake.left = -1;
+	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(kvm_fake_count(&fake), 1);
+	CU_ASSERT(slot_is(0, 1, 0, 0));
+	teardown();
+}
+
+static void do_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static uint64_t stalls(void)
+{
+	struct gpmm_kvm_stats stats;
+
+	gpmm_kvm_get_stats(be, &stats);
+	return stats.stalls.count;
+}
+
+static void move_slot(uint64_t from, uint64_t to)
+{
+	begin();
+	CU_ASSERT_EQUAL(unmap(at(from, 10, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(map(at(to, 10, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(cost(), 1);
+	be->ops->published(be);
+}
+
+/* What lies in both places is gone for a moment. */
+static void test_a_move_over_itself_closes_the_gate(void)
+{
+	const struct gpmm_kvm_vcpu_options options = { .kick = do_nothing };
+	struct gpmm_kvm_vcpu *vcpu;
+
+	setup();
+	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), 0);
+	CU_ASSERT_EQUAL(map_alone(at(0, 10, 0, GPMM_RW)), 0);
+	move_slot(0, 20);
+	CU_ASSERT_EQUAL(stalls(), 0);
+	move_slot(20, 29);
+	CU_ASSERT_EQUAL(stalls(), 1);
+	gpmm_kvm_vcpu_destroy(vcpu);
+	teardown();
+}
+
 SUITE("kvm slots",
 	TEST(test_map_makes_one_slot),
 	TEST(test_flags_become_slot_flags),
 	TEST(test_windows_and_inaccessible_areas_have_no_slot),
 	TEST(test_misaligned_areas_are_refused),
 	TEST(test_areas_that_run_on_share_a_slot),
+	TEST(test_areas_at_the_ends_share_a_slot_too),
 	TEST(test_nomerge_areas_keep_slots_of_their_own),
 	TEST(test_protect_may_say_nomerge),
 	TEST(test_map_and_unmap_in_one_transaction_make_no_ioctl),
@@ -1007,4 +1126,7 @@ SUITE("kvm slots",
 	TEST(test_any_ioctl_may_fail_and_nothing_has_changed),
 	TEST(test_any_allocation_may_fail_and_nothing_has_changed),
 	TEST(test_what_cannot_be_undone_is_refused_then_repaired),
-	TEST(test_elsewhere_works_while_a_range_is_lost))
+	TEST(test_elsewhere_works_while_a_range_is_lost),
+	TEST(test_a_stray_keeps_its_number_and_its_range),
+	TEST(test_what_is_lost_may_become_much),
+	TEST(test_a_move_over_itself_closes_the_gate))
