@@ -348,8 +348,9 @@ static void test_a_failing_source_loses_nothing(void)
 static void test_bad_ranges_and_taken_sources_are_refused(void)
 {
 	struct gpmm_dirty_source *list[] = { &sources[0].source };
+	struct source unused = { .source = { &source_ops } };
 	struct gpmm_dirty_source *both[] = {
-		&sources[1].source, &sources[0].source,
+		&unused.source, &sources[0].source,
 	};
 	struct gpmm_dirty_client *client;
 	struct gpmm_dirty *other;
@@ -362,10 +363,9 @@ static void test_bad_ranges_and_taken_sources_are_refused(void)
 	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, PAGE }, list,
 					  1, &other), -EBUSY);
 	/* Which leaves those before it free. */
-	sources[1].sink.mark = NULL;
 	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, PAGE }, both,
 					  2, &other), -EBUSY);
-	CU_ASSERT_PTR_NULL(sources[1].sink.mark);
+	CU_ASSERT_PTR_NULL(unused.sink.mark);
 	client = new_client();
 	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, (struct gpmm_range){
 					   START, 100 }, note, NULL), -EINVAL);

@@ -502,6 +502,29 @@ static void test_past_the_gate_any_ioctl_may_fail_too(void)
 	any_ioctl_of_a_change_may_fail(false);
 }
 
+/* What the kernel would not restore has no log, and the others go on. */
+static void test_a_slot_that_is_lost_stops_no_harvest(void)
+{
+	setup(GPMM_KVM_LOG_BITMAP);
+	fill_two_slots();
+	write_page(3);
+	write_page(40);
+	/* The harvest of its log and its deletion; then nothing works. */
+	fake.left = 2;
+	fake.stay = true;
+	begin();
+	split();
+	CU_ASSERT_EQUAL(commit(), -EIO);
+	fake.left = -1;
+	write_page(41);
+	CU_ASSERT_EQUAL(harvest(), bit(3) | bit(40) | bit(41));
+	begin();
+	CU_ASSERT_EQUAL(commit(), 0);
+	write_page(4);
+	CU_ASSERT_EQUAL(harvest(), bit(4));
+	teardown();
+}
+
 /* ---------------------------------------------------- order of things --- */
 
 /* Who takes what was given, at once, and what it has then. */
@@ -711,6 +734,7 @@ SUITE("kvm log",
 	TEST(test_any_ioctl_of_a_harvest_may_fail),
 	TEST(test_any_ioctl_of_a_change_may_fail),
 	TEST(test_past_the_gate_any_ioctl_may_fail_too),
+	TEST(test_a_slot_that_is_lost_stops_no_harvest),
 	TEST(test_what_guests_write_until_a_log_ends_is_given),
 	TEST(test_a_ring_gives_pages_after_their_reset),
 	TEST(test_a_reset_that_is_interrupted_goes_on),
