@@ -104,17 +104,20 @@ static bool is_bound(const struct gpmm_host *host)
 static void addresses_are_congruent_with_the_guests(void)
 {
 	struct {
-		uint64_t size, gpa, modulo;
+		uint64_t size, gpa, modulo, reserve;
 	} cases[] = {
-		{ 4 * MIB, 0x100000, 2 * MIB },
-		{ 2 * MIB, 0x1ff000, 2 * MIB },
-		{ GIB, 0x7ff00000, GIB },
-		{ 3 * GIB, UINT64_C(0x140000000), GIB },
+		{ 4 * MIB, 0x100000, 2 * MIB, 0 },
+		{ 2 * MIB, 0x1ff000, 2 * MIB, 0 },
+		{ GIB, 0x7ff00000, GIB, 0 },
+		{ MIB, 0x1ff000, 2 * MIB, 3 * MIB },
+		{ 2 * MIB, 0x7ff00000, GIB, GIB },
+		{ 3 * GIB, UINT64_C(0x140000000), GIB, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct gpmm_host *host = make((struct gpmm_host_options){
-			.size = cases[i].size, .gpa = cases[i].gpa });
+			.size = cases[i].size, .gpa = cases[i].gpa,
+			.reserve = cases[i].reserve });
 
 		CU_ASSERT_EQUAL(((uintptr_t)gpmm_host_addr(host) -
 				 cases[i].gpa) % cases[i].modulo, 0);

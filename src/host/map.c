@@ -17,12 +17,14 @@ uint64_t gpmm__host_base_page(void)
 	return sysconf(_SC_PAGESIZE);
 }
 
-/* Modulo what host and guest addresses shall agree. */
+/* Modulo what host and guest addresses shall agree, once it has grown. */
 static uint64_t congruence(const struct gpmm_host *host)
 {
-	if (host->size >= SIZE_1G || host->page_size >= SIZE_1G)
+	uint64_t most = host->size + host->options.reserve;
+
+	if (most >= SIZE_1G || host->page_size >= SIZE_1G)
 		return SIZE_1G;
-	if (host->size >= SIZE_2M || host->page_size >= SIZE_2M)
+	if (most >= SIZE_2M || host->page_size >= SIZE_2M)
 		return SIZE_2M;
 	return gpmm__host_base_page();
 }
