@@ -185,7 +185,8 @@ int gpmm_host_grow(struct gpmm_host *host, uint64_t size);
  *
  * Context: not-reader.
  * Return: 0, also for @size 0; -EINVAL misaligned or outside; -EBUSY where a
- * pin holds any of it, or it is locked (GPMM_HOST_LOCK, or by the embedder);
+ * pin holds any of it, or it is locked (GPMM_HOST_LOCK; of ANON also what the
+ * embedder has locked: of the others the system frees that all the same);
  * -EOPNOTSUPP where nothing would be freed (USER, a device, or a file system
  * without holes); -EROFS for GPMM_HOST_READONLY; or what the system said.
  */
