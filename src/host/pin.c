@@ -255,7 +255,6 @@ int gpmm__pins_discard_begin(struct gpmm_host *host, uint64_t offset,
 	__atomic_store_n(&host->discarding, 1, __ATOMIC_SEQ_CST);
 	if (is_pinned(host, offset, size)) {
 		__atomic_store_n(&host->discarding, 0, __ATOMIC_SEQ_CST);
-		gpmm__pins_changed_locked();
 		ret = -EBUSY;
 	}
 	gpmm__pins_unlock();
