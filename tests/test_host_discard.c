@@ -22,6 +22,8 @@
 #include <gpmm/host.h>
 #include <gpmm/pin.h>
 
+#include "helpers/entries.h"
+
 #define SIZE (UINT64_C(1) << 20)
 #define PART (SIZE / 4)
 
@@ -118,6 +120,7 @@ static void a_shared_file_gets_a_hole(void)
 		.kind = GPMM_HOST_FILE, .fd = fd });
 
 	CU_ASSERT_NOT_EQUAL(gpmm_host_fd(host), fd);
+	CU_ASSERT_EQUAL(fcntl(gpmm_host_fd(host), F_GETFD), FD_CLOEXEC);
 	CU_ASSERT_EQUAL(gpmm_host_discard(host, 2 * PART, PART), 0);
 	CU_ASSERT_EQUAL(file_bytes(fd), SIZE - PART);
 	memset((char *)gpmm_host_addr(host) + 2 * PART, 'f', PART);
@@ -152,6 +155,7 @@ static void an_offset_into_a_file_counts(void)
 	struct gpmm_host_options options = {
 		.kind = GPMM_HOST_FILE, .fd = fd, .offset = PART,
 		.size = 2 * PART };
+	int files = count_entries("/proc/self/fd");
 	struct gpmm_host *host;
 	char byte;
 
@@ -173,6 +177,7 @@ static void an_offset_into_a_file_counts(void)
 	CU_ASSERT_EQUAL(gpmm_host_create(&options, &host), -EINVAL);
 	options.fd = -1;
 	CU_ASSERT_EQUAL(gpmm_host_create(&options, &host), -EBADF);
+	CU_ASSERT_EQUAL(count_entries("/proc/self/fd"), files);
 	close(fd);
 }
 
@@ -191,6 +196,10 @@ static void what_would_free_nothing_is_refused(void)
 	CU_ASSERT_EQUAL(file_bytes(fd), SIZE);
 	gpmm_host_put(host);
 	host = make((struct gpmm_host_options){ .flags = GPMM_HOST_LOCK });
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 0, SIZE), -EBUSY);
+	gpmm_host_put(host);
+	host = make((struct gpmm_host_options){ .kind = GPMM_HOST_MEMFD,
+						.flags = GPMM_HOST_LOCK });
 	CU_ASSERT_EQUAL(gpmm_host_discard(host, 0, SIZE), -EBUSY);
 	gpmm_host_put(host);
 	close(fd);
@@ -237,6 +246,10 @@ static void hostile_ranges_are_refused(void)
 						  bad[i].size), -EINVAL);
 	CU_ASSERT_EQUAL(gpmm_host_discard(host, SIZE, 0), 0);
 	CU_ASSERT_EQUAL(resident(host), SIZE);
+	gpmm_host_put(host);
+	host = make((struct gpmm_host_options){ .kind = GPMM_HOST_MEMFD });
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 0, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, SIZE + 4096, 0), -EINVAL);
 	gpmm_host_put(host);
 }
 
@@ -333,20 +346,6 @@ static void *pin_it(void *arg)
 		gpmm_unpin(&pin);
 	gpmm_holder_destroy(holder);
 	return NULL;
-}
-
-static char state_of(int tid)
-{
-	char name[64], state = '?';
-	FILE *in;
-
-	snprintf(name, sizeof(name), "/proc/self/task/%d/stat", tid);
-	in = fopen(name, "r");
-	if (in && fscanf(in, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	if (in)
-		fclose(in);
-	return state;
 }
 
 /* Until it sleeps, as it should, or has got its pin. */
@@ -479,6 +478,30 @@ static void guest_memfd_is_held_mapped_or_blind(void)
 	close(kvm);
 }
 
+/* Any file will do for what fails before the kernel asks which it is. */
+static void a_guest_memfd_that_cannot_be_held_leaves_nothing(void)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_GUEST_MEMFD,
+		.fd = make_file(), .size = SIZE, .offset = 4096 };
+	int files = count_entries("/proc/self/fd");
+	int writable = options.fd;
+	uint64_t before;
+	struct gpmm_host *host;
+	char name[64];
+
+	CU_ASSERT_EQUAL(gpmm_host_create(&options, &host), -ENXIO);
+	CU_ASSERT_EQUAL(count_entries("/proc/self/fd"), files);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", writable);
+	options.fd = open(name, O_RDONLY | O_CLOEXEC);
+	options.offset = 0;
+	before = address_space();
+	CU_ASSERT_EQUAL(gpmm_host_create(&options, &host), -EACCES);
+	CU_ASSERT_EQUAL(address_space(), before);
+	close(options.fd);
+	CU_ASSERT_EQUAL(count_entries("/proc/self/fd"), files);
+	close(writable);
+}
+
 int main(void)
 {
 	CU_pSuite suite;
@@ -498,6 +521,7 @@ int main(void)
 	CU_ADD_TEST(suite, a_pin_waits_for_a_discard_under_way);
 	CU_ADD_TEST(suite, figures_of_a_kind_add_up);
 	CU_ADD_TEST(suite, guest_memfd_is_held_mapped_or_blind);
+	CU_ADD_TEST(suite, a_guest_memfd_that_cannot_be_held_leaves_nothing);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();
 	CU_cleanup_registry();

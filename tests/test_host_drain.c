@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,7 +76,9 @@ static void the_certificate_names_who_holds_what(void)
 	struct gpmm_holding holdings[1];
 	struct gpmm_certificate certificate = { .holdings = holdings,
 						.capacity = 1 };
-	struct gpmm_holder *disk = hold("disk"), *net = hold("net");
+	struct gpmm_holder *net = hold("net");
+	struct gpmm_holder *disk =
+		hold("disk: a label that is too long to be kept whole");
 	struct gpmm_pin a, b;
 	struct world world;
 	struct gpmm_host *host = map(&world);
@@ -91,7 +95,8 @@ static void the_certificate_names_who_holds_what(void)
 	CU_ASSERT_FALSE(certificate.done);
 	CU_ASSERT_FALSE(certificate.readers);
 	CU_ASSERT_EQUAL(certificate.pins, 1);
-	CU_ASSERT_STRING_EQUAL(holdings[0].label, "disk");
+	CU_ASSERT_STRING_EQUAL(holdings[0].label,
+			       "disk: a label that is too long ");
 	CU_ASSERT_EQUAL(holdings[0].thread, syscall(SYS_gettid));
 	CU_ASSERT_EQUAL(holdings[0].gpa, BASE + PAGE + 7);
 	CU_ASSERT_EQUAL(holdings[0].size, 100);
@@ -186,6 +191,49 @@ static void a_drain_ends_when_the_last_lets_go(bool in_section)
 	CU_ASSERT_EQUAL(certificate.readers, in_section);
 	CU_ASSERT_EQUAL(certificate.pins, !in_section);
 	end_worker(&worker, host);
+}
+
+struct sleeper {
+	struct gpmm_pin pin;
+	int tid;	/* of who drains */
+	int threads;	/* without the one that waits for readers */
+};
+
+/* Let go once the drain sleeps and no reader's end will wake it. */
+static void *unpin_in_its_sleep(void *arg)
+{
+	struct sleeper *sleeper = arg;
+
+	while (state_of(sleeper->tid) != 'S' ||
+	       count_entries("/proc/self/task") != sleeper->threads)
+		sched_yield();
+	gpmm_unpin(&sleeper->pin);
+	return NULL;
+}
+
+static void a_drain_that_sleeps_is_woken_by_the_last_unpin(void)
+{
+	struct world world;
+	struct sleeper sleeper = { .tid = (int)syscall(SYS_gettid) };
+	struct gpmm_holder *holder = hold("sleeper");
+	struct gpmm_host *host = map(&world);
+	uint64_t before = now_ns();
+	sigset_t blocked;
+	pthread_t thread;
+
+	CU_ASSERT_EQUAL(gpmm_pin(&world.guest, holder, BASE, 1, GPMM_READ,
+				 &sleeper.pin), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(world.set, BASE, SIZE), 0);
+	sleeper.threads = count_entries("/proc/self/task") + 1;
+	pthread_create(&thread, NULL, unpin_in_its_sleep, &sleeper);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, NULL), 0);
+	CU_ASSERT_TRUE(now_ns() - before < UINT64_C(20000000000));
+	pthread_join(thread, NULL);
+	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	CU_ASSERT_FALSE(sigismember(&blocked, SIGTERM));
+	gpmm_holder_destroy(holder);
+	gpmm_host_put(host);
+	world_end(&world);
 }
 
 static void a_drain_waits_for_pins_and_no_longer(void)
@@ -293,6 +341,7 @@ int main(void)
 	static const CU_TestInfo tests[] = {
 		TEST(nothing_held_is_done),
 		TEST(the_certificate_names_who_holds_what),
+		TEST(a_drain_that_sleeps_is_woken_by_the_last_unpin),
 		TEST(a_drain_waits_for_pins_and_no_longer),
 		TEST(a_reader_that_stays_is_told_of_and_not_waited_for),
 		TEST(asking_again_costs_no_more_threads),

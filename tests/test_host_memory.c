@@ -80,6 +80,8 @@ static void memfd_is_the_mapped_memory_and_keeps_its_size(void)
 	CU_ASSERT_EQUAL(ftruncate(fd, MIB / 2), -1);
 	CU_ASSERT_EQUAL(ftruncate(fd, 2 * MIB), -1);
 	CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GET_SEALS),
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	gpmm_host_put(host);
 	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), -1);
@@ -159,6 +161,25 @@ static void a_pin_outlives_every_other_reference(void)
 	gpmm_area_unpin(&window);
 }
 
+/* Of a size that no file may have, and one that no address space has. */
+static void a_file_too_large_is_closed_again(void)
+{
+	struct gpmm_host_options options = {
+		.kind = GPMM_HOST_MEMFD, .flags = GPMM_HOST_THP,
+		.size = INT64_MAX & -UINT64_C(4096), .gpa = 0x100000 };
+	struct gpmm_host *host = NULL;
+	int before = dup(0), after;
+
+	close(before);
+	CU_ASSERT_EQUAL(gpmm_host_create(&options, &host), -EINVAL);
+	options.gpa = 0;
+	CU_ASSERT_NOT_EQUAL(gpmm_host_create(&options, &host), 0);
+	CU_ASSERT_PTR_NULL(host);
+	after = dup(0);
+	CU_ASSERT_EQUAL(after, before);
+	close(after);
+}
+
 static void *get_and_put(void *arg)
 {
 	for (int i = 0; i < 100000; i++) {
@@ -229,6 +250,7 @@ int main(void)
 	CU_ADD_TEST(suite, user_memory_is_handed_back_by_the_last_put);
 	CU_ADD_TEST(suite, malformed_options_are_refused);
 	CU_ADD_TEST(suite, a_pin_outlives_every_other_reference);
+	CU_ADD_TEST(suite, a_file_too_large_is_closed_again);
 	CU_ADD_TEST(suite, references_count_across_threads);
 	CU_ADD_TEST(suite, a_failed_allocation_leaves_nothing_behind);
 	CU_basic_run_tests();

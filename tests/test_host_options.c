@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,13 @@ static void addresses_are_congruent_with_the_guests(void)
 	}
 }
 
+static bool is_taken(void *addr)
+{
+	unsigned char in;
+
+	return !mincore(addr, 1, &in);
+}
+
 static void guard_pages_stand_on_both_sides(void)
 {
 	struct gpmm_host *host = make((struct gpmm_host_options){
@@ -138,7 +146,28 @@ static void guard_pages_stand_on_both_sides(void)
 	CU_ASSERT_TRUE(is_readable(addr + 64 * KIB - 1));
 	CU_ASSERT_FALSE(is_readable(addr - 1));
 	CU_ASSERT_FALSE(is_readable(addr + 64 * KIB));
+	/* Nobody else's memory can come there. */
+	CU_ASSERT_TRUE(is_taken(addr - 4096));
+	CU_ASSERT_TRUE(is_taken(addr + 64 * KIB));
 	gpmm_host_put(host);
+}
+
+static void all_address_space_is_given_back(void)
+{
+	uint64_t before = 0;
+
+	for (uint64_t i = 0; i < 16; i++) {
+		struct gpmm_host *host = make((struct gpmm_host_options){
+			.size = 3 * MIB, .gpa = i * 0x1f000, .reserve = MIB,
+			.flags = GPMM_HOST_GUARD });
+
+		CU_ASSERT_EQUAL(gpmm_host_grow(host, 4 * MIB), 0);
+		gpmm_host_put(host);
+		/* What the first calls take of libraries' memory is not. */
+		if (!i)
+			before = address_space();
+	}
+	CU_ASSERT_EQUAL(address_space(), before);
 }
 
 /* Sanitizers make a call that does nothing of mlock(2). */
@@ -187,16 +216,22 @@ static void advice_reaches_the_kernel(void)
 	}
 }
 
-static uint64_t address_space(void)
+static void advice_holds_for_what_a_discard_puts_there(void)
 {
-	uint64_t pages = 0;
-	FILE *in = fopen("/proc/self/statm", "r");
+	struct gpmm_host_options options = {
+		.kind = GPMM_HOST_FILE, .size = 64 * KIB,
+		.flags = GPMM_HOST_PRIVATE | GPMM_HOST_NODUMP,
+		.fd = memfd_create("test", MFD_CLOEXEC) };
+	struct gpmm_host *host;
 
-	if (!in || fscanf(in, "%" SCNu64, &pages) != 1)
-		pages = 0;
-	if (in)
-		fclose(in);
-	return pages;
+	CU_ASSERT_EQUAL_FATAL(ftruncate(options.fd, 64 * KIB), 0);
+	host = make(options);
+	CU_ASSERT_TRUE(has_flag(host, " dd"));
+	CU_ASSERT_EQUAL(gpmm_host_discard(host, 4096, 4096), 0);
+	CU_ASSERT_TRUE(has_flag_at((char *)gpmm_host_addr(host) + 4096,
+				   " dd"));
+	gpmm_host_put(host);
+	close(options.fd);
 }
 
 /* Who gives up privileges does so in a process of its own. */
@@ -376,6 +411,7 @@ static void prealloc_makes_all_resident_and_tells(void)
 {
 	static const enum gpmm_host_kind kinds[] = { GPMM_HOST_ANON,
 						     GPMM_HOST_MEMFD };
+	sigset_t blocked;
 
 	for (size_t i = 0; i < 4; i++) {
 		struct seen seen = { 0 };
@@ -391,6 +427,9 @@ static void prealloc_makes_all_resident_and_tells(void)
 		CU_ASSERT_EQUAL(seen.calls, 3);
 		gpmm_host_put(host);
 	}
+	/* Signals were kept from the helpers, and from nobody else since. */
+	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	CU_ASSERT_FALSE(sigismember(&blocked, SIGTERM));
 }
 
 /* No thread goes on, nothing stays mapped or open. */
@@ -532,6 +571,7 @@ static void what_a_kind_cannot_do_is_refused(void)
 		{ .flags = GPMM_HOST_NORESERVE },
 		{ .flags = UINT32_C(1) << 31 },
 		{ .kind = GPMM_HOST_MEMFD, .flags = GPMM_HOST_KSM },
+		{ .kind = GPMM_HOST_FILE, .flags = GPMM_HOST_KSM },
 		{ .kind = GPMM_HOST_USER, .user = memory,
 		  .flags = GPMM_HOST_LOCK },
 		{ .kind = GPMM_HOST_USER, .user = memory,
@@ -762,6 +802,21 @@ static void discard_of_a_huge_file(void)
 	close(options.fd);
 }
 
+/* Host addresses could not agree with such guest addresses. */
+static void refuse_a_huge_file_beside(uint64_t page)
+{
+	struct gpmm_host_options options = { .kind = GPMM_HOST_FILE,
+		.size = page, .gpa = page + 4096,
+		.fd = memfd_create("test", MFD_HUGETLB | MFD_CLOEXEC |
+				   (unsigned int)__builtin_ctzll(page) <<
+				   MAP_HUGE_SHIFT) };
+	struct gpmm_host *host;
+
+	CU_ASSERT_EQUAL(ftruncate(options.fd, (off_t)page), 0);
+	CU_ASSERT_EQUAL(create(options, &host), -EINVAL);
+	close(options.fd);
+}
+
 /* Needs no page of the pool: that comes with the first access. */
 static void lay_out_huge_pages(uint64_t page)
 {
@@ -776,6 +831,7 @@ static void lay_out_huge_pages(uint64_t page)
 		return;
 	}
 	CU_ASSERT_PTR_NOT_NULL_FATAL(host);
+	refuse_a_huge_file_beside(page);
 	snprintf(size, sizeof(size), " %" PRIu64 " kB", page / KIB);
 	CU_ASSERT_TRUE(mapping_has("/proc/self/smaps", gpmm_host_addr(host),
 				   "KernelPageSize:", size));
@@ -850,7 +906,9 @@ int main(void)
 	suite = CU_add_suite("host options", NULL, NULL);
 	CU_ADD_TEST(suite, addresses_are_congruent_with_the_guests);
 	CU_ADD_TEST(suite, guard_pages_stand_on_both_sides);
+	CU_ADD_TEST(suite, all_address_space_is_given_back);
 	CU_ADD_TEST(suite, advice_reaches_the_kernel);
+	CU_ADD_TEST(suite, advice_holds_for_what_a_discard_puts_there);
 	CU_ADD_TEST(suite, locking_more_than_allowed_is_an_error);
 	CU_ADD_TEST(suite, a_numa_binding_holds_or_is_an_error);
 	CU_ADD_TEST(suite, prealloc_makes_all_resident_and_tells);

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,33 @@ static void a_failed_allocation_pins_nothing(void)
 	gpmm_holder_destroy(holder);
 }
 
+/* Whatever the order, none of them is looked into any more. */
+static void holders_go_in_any_order(void)
+{
+	struct gpmm_holder *holder[3];
+	int released = 0;
+	struct gpmm_area area = make(&released);
+	struct gpmm_pin pin;
+
+	mallopt(M_PERTURB, 0x5a);
+	for (int first = 0; first < 3; first++) {
+		for (int i = 0; i < 3; i++) {
+			holder[i] = hold("device");
+			CU_ASSERT_EQUAL(gpmm_pin_area(holder[i], &area, START,
+						      1, &pin), 0);
+			gpmm_unpin(&pin);
+		}
+		for (int i = 0; i < 3; i++) {
+			gpmm_holder_destroy(holder[(first + 3 - i) % 3]);
+			CU_ASSERT_EQUAL(gpmm_host_discard(area.host, 0, SIZE),
+					0);
+		}
+	}
+	mallopt(M_PERTURB, 0);
+	gpmm_host_put(area.host);
+	CU_ASSERT_EQUAL(released, 1);
+}
+
 /* One thread pins and unpins; the other drops the last reference meanwhile. */
 struct race {
 	struct gpmm_area area;
@@ -198,7 +226,7 @@ static void put_and_unpin_race_to_one_release(void)
 	pthread_barrier_destroy(&race.barrier);
 }
 
-/* Pinned bytes never change under a discarder that runs flat out. */
+/* Pinned bytes never change under discarders that run flat out. */
 struct fight {
 	struct gpmm_area area;
 	int stop;
@@ -224,10 +252,11 @@ static void pins_and_discards_take_turns(void)
 	struct fight fight = { 0 };
 	struct gpmm_pin pin;
 	int released = 0, lost = 0;
-	pthread_t thread;
+	pthread_t threads[2];
 
 	fight.area = make(&released);
-	pthread_create(&thread, NULL, discard_all_day, &fight);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, discard_all_day, &fight);
 	while (__atomic_load_n(&fight.done, __ATOMIC_RELAXED) < 1000 ||
 	       __atomic_load_n(&fight.refused, __ATOMIC_RELAXED) < 1000) {
 		volatile char *byte;
@@ -240,7 +269,8 @@ static void pins_and_discards_take_turns(void)
 		gpmm_unpin(&pin);
 	}
 	__atomic_store_n(&fight.stop, 1, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
 	CU_ASSERT_EQUAL(lost, 0);
 	gpmm_host_put(fight.area.host);
 	CU_ASSERT_EQUAL(released, 1);
@@ -259,6 +289,7 @@ int main(void)
 	CU_ADD_TEST(suite, hostile_ranges_pin_nothing);
 	CU_ADD_TEST(suite, a_holder_takes_any_number_of_pins);
 	CU_ADD_TEST(suite, a_failed_allocation_pins_nothing);
+	CU_ADD_TEST(suite, holders_go_in_any_order);
 	CU_ADD_TEST(suite, put_and_unpin_race_to_one_release);
 	CU_ADD_TEST(suite, pins_and_discards_take_turns);
 	CU_basic_run_tests();

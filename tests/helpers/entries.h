@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the process has, by what lies in its directories under /proc/self. */
+/* What the process has and does, as /proc/self tells. */
 #ifndef TESTS_ENTRIES_H
 #define TESTS_ENTRIES_H
 
 #include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include <CUnit/CUnit.h>
 
@@ -17,6 +19,34 @@ static inline int count_entries(const char *path)
 		n++;
 	closedir(dir);
 	return n;
+}
+
+/* Pages mapped, whatever for. */
+static inline uint64_t address_space(void)
+{
+	uint64_t pages = 0;
+	FILE *in = fopen("/proc/self/statm", "r");
+
+	if (!in || fscanf(in, "%" SCNu64, &pages) != 1)
+		pages = 0;
+	if (in)
+		fclose(in);
+	return pages;
+}
+
+/* Of a thread: 'R', 'S' where it sleeps, and so on. */
+static inline char state_of(int tid)
+{
+	char name[64], state = '?';
+	FILE *in;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/stat", tid);
+	in = fopen(name, "r");
+	if (in && fscanf(in, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (in)
+		fclose(in);
+	return state;
 }
 
 #endif
