@@ -268,7 +268,7 @@ static void test_a_lone_page_is_found_wherever_it_is(void)
 	CU_ASSERT_EQUAL(gpmm_dirty_client_create(wide, &client), 0);
 	for (uint64_t page = 7; page < 5 * 64 * 64; page += 64 * 64 - 9) {
 		struct gpmm_range run = { .size = 0 };
-		const struct gpmm_range below = { 0, page * PAGE };
+		const struct gpmm_range below = { 0, page / 2 * PAGE };
 
 		gpmm_dirty_mark(wide, page * PAGE, 1);
 		CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, below, note_run,

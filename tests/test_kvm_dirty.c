@@ -345,6 +345,28 @@ static void test_a_full_ring_is_emptied_and_nothing_lost(void)
 	teardown();
 }
 
+/* KVM's place in a ring stays, whoever is told of its vCPU and when. */
+static void test_a_ring_is_found_where_it_stands(void)
+{
+	struct gpmm_dirty_client *client;
+	bool pages[PAGES];
+
+	if (!setup(GPMM_KVM_LOG_RING, PAGES))
+		return;
+	client = new_client();
+	for (uint64_t page = 0; page < PAGES; page += 16) {
+		for (unsigned int i = 0; i < VCPUS; i++) {
+			gpmm_kvm_vcpu_destroy(gated[i]);
+			add_gated(i);
+		}
+		touch(page, 5);
+		CU_ASSERT(harvest(client, pages) >= 5);
+		CU_ASSERT(pages[page] && pages[page + 4]);
+	}
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
 /* -------------------------------------------------------------- stress --- */
 
 /*
@@ -572,6 +594,7 @@ SUITE_IF(missing(), "kvm dirty",
 	TEST(test_manual_log),
 	TEST(test_ring_log),
 	TEST(test_a_full_ring_is_emptied_and_nothing_lost),
+	TEST(test_a_ring_is_found_where_it_stands),
 	TEST(test_bitmap_log_loses_nothing_under_stress),
 	TEST(test_manual_log_loses_nothing_under_stress),
 	TEST(test_ring_log_loses_nothing_under_stress))
