@@ -295,6 +295,41 @@ static void others_keep_their_faults(void)
 	munmap(half, 2 * page);
 }
 
+#if defined(__x86_64__) && defined(FAULT_TABLE)
+/* Return: 0, or what it was where it faulted. */
+static int load_beside_frame(uint64_t addr)
+{
+	int ret = 1;
+
+	__asm__ volatile("movq %%rbp, %%rdx\n\t"
+			 "movq %%rcx, %%rbp\n\t"
+			 FAULT_FROM
+			 "movb (%%rbp), %%cl\n\t"
+			 "xorl %0, %0\n\t"
+			 FAULT_TO
+			 "movq %%rdx, %%rbp\n\t"
+			 : "+a"(ret), "+c"(addr) : : "rdx", "memory", "cc");
+	return ret;
+}
+
+/*
+ * No address at all is SIGSEGV, but SIGBUS by way of the registers of the
+ * stack, one of which compilers use for whatever they like.
+ */
+static void what_is_no_address_faults(void)
+{
+	const uint64_t none = UINT64_C(1) << 63;
+	char byte;
+
+	EXPECT(raw_copy(&byte, (void *)(uintptr_t)none, 1) == 1);
+	EXPECT(load_beside_frame(none) == 1);
+}
+#else
+static void what_is_no_address_faults(void)
+{
+}
+#endif
+
 int main(void)
 {
 #if defined(UNDER_TSAN) && !defined(FAULT_TABLE)
@@ -310,6 +345,7 @@ int main(void)
 		integers_are_whole_or_fault(bars);
 	}
 	what_is_read_only_cannot_be_exchanged();
+	what_is_no_address_faults();
 	exchanges_lose_nothing();
 	others_keep_their_faults();
 	gpmm_fault_remove();

@@ -128,13 +128,15 @@ static struct {
 
 /*
  * Raised by the very instruction? A signal that somebody sent, or the notice
- * of a bad page that nobody has touched, may come at any instruction.
+ * of a bad page that nobody has touched, may come at any instruction. The
+ * kernel's own code is that of an address that can be none.
  */
 static bool is_synchronous(int signal, const siginfo_t *info)
 {
 	if (signal == SIGBUS)
 		return info->si_code == BUS_ADRERR ||
-		       info->si_code == BUS_MCEERR_AR;
+		       info->si_code == BUS_MCEERR_AR ||
+		       info->si_code == SI_KERNEL;
 	return signal == SIGSEGV && info->si_code > 0;
 }
 
