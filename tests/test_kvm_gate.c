@@ -510,6 +510,53 @@ static void test_the_embedders_own_kick_is_called(void)
 	teardown();
 }
 
+static unsigned int signals;
+
+static void count_signal(int signal)
+{
+	(void)signal;
+	__atomic_fetch_add(&signals, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The first comes just before its KVM_RUN, which it so does not end. */
+static void *need_two_signals(void *arg)
+{
+	struct gpmm_kvm_vcpu *vcpu = arg;
+
+	gpmm_kvm_enter(vcpu);
+	__atomic_store_n(&changes_left, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&signals, __ATOMIC_SEQ_CST) < 2)
+		sched_yield();
+	gpmm_kvm_leave(vcpu);
+	return NULL;
+}
+
+static void test_a_signal_that_ended_nothing_is_sent_again(void)
+{
+	const struct gpmm_kvm_vcpu_options options = { .signal = SIGUSR2 };
+	const struct sigaction action = { .sa_handler = count_signal };
+	struct gpmm_kvm_vcpu *vcpu;
+	pthread_t thread;
+	bool split = false;
+
+	setup();
+	sigaction(SIGUSR2, &action, NULL);
+	signals = 0;
+	changes_left = 0;
+	CU_ASSERT_EQUAL_FATAL(gpmm_kvm_vcpu_create(be, &options, &vcpu), 0);
+	pthread_create(&thread, NULL, need_two_signals, vcpu);
+	while (!__atomic_load_n(&changes_left, __ATOMIC_SEQ_CST))
+		sched_yield();
+	/* A hang ends the test. */
+	alarm(30);
+	change_one(&split);
+	alarm(0);
+	pthread_join(thread, NULL);
+	CU_ASSERT(signals >= 2);
+	gpmm_kvm_vcpu_destroy(vcpu);
+	teardown();
+}
+
 static const char *missing(void)
 {
 	const char *problem = kvm_guest_init(&guest, 2);
@@ -525,4 +572,5 @@ SUITE_IF(missing(), "kvm gate",
 	TEST(test_vcpu_threads_that_commit_are_served),
 	TEST(test_a_thread_between_enter_and_leave_may_commit),
 	TEST(test_a_vcpu_that_cannot_be_kicked_is_refused),
-	TEST(test_the_embedders_own_kick_is_called))
+	TEST(test_the_embedders_own_kick_is_called),
+	TEST(test_a_signal_that_ended_nothing_is_sent_again))

@@ -543,6 +543,88 @@ static void test_kept_writes_follow_their_window(void)
 	teardown();
 }
 
+/* Between a zone's coming and the end of the commit guests write there. */
+static unsigned int until_last;
+
+static void write_before_last(void)
+{
+	if (--until_last)
+		return;
+	CU_ASSERT_NOT_EQUAL(kvm_fake_mmio(&fake, 4 * PAGE + 8, 8, 1),
+			    kvm_fake_mmio(&fake, 8 * PAGE + 8, 8, 2));
+}
+
+static void test_writes_to_a_zone_that_has_just_come_are_its_own(void)
+{
+	static struct harvest harvest;
+
+	setup();
+	harvest.most = 0;
+	map_alone(window(4, 2, 0));
+	map_alone(window(8, 2, 1));
+	zone_at(4 * PAGE, 64, 0);
+	zone_at(8 * PAGE, 64, 1);
+	begin();
+	unmap(window(4, 2, 0));
+	unmap(window(8, 2, 1));
+	map(window(8, 2, 0));
+	map(window(4, 2, 1));
+	until_last = 4;
+	fake.on_change = write_before_last;
+	CU_ASSERT_EQUAL(commit(), 0);
+	fake.on_change = NULL;
+	CU_ASSERT_EQUAL(until_last, 0);
+	CU_ASSERT_EQUAL(harvest_into(&harvest), 0);
+	CU_ASSERT_EQUAL(harvest.count, 1);
+	CU_ASSERT_EQUAL(harvest.gpa[0], (harvest.value[0] == 1 ? 4 : 8) *
+			PAGE + 8);
+	teardown();
+}
+
+/* The embedder may have zones of ports on the same ring. */
+static void test_writes_to_ports_are_no_window_s(void)
+{
+	struct kvm_coalesced_mmio_ring *ring = (void *)(fake.run + FAKE_PAGE);
+	static struct harvest harvest;
+
+	setup();
+	harvest.most = 0;
+	map_alone(window(4, 1, 0));
+	zone_at(4 * PAGE, 64, 0);
+	kvm_fake_mmio(&fake, 4 * PAGE, 1, 1);
+	kvm_fake_mmio(&fake, 4 * PAGE, 1, 2);
+	ring->coalesced_mmio[0].pio = 1;
+	CU_ASSERT_EQUAL(harvest_into(&harvest), 0);
+	CU_ASSERT_EQUAL(harvest.count, 1);
+	CU_ASSERT_EQUAL(harvest.value[0], 2);
+	teardown();
+}
+
+static int next_fd(void)
+{
+	int next = dup(fd);
+
+	close(next);
+	return next;
+}
+
+static void test_descriptors_go_with_their_hooks(void)
+{
+	struct gpmm_kvm_hook *hook;
+	int next;
+
+	setup();
+	next = next_fd();
+	hook = event_at(4 * PAGE, 0);
+	CU_ASSERT_NOT_EQUAL(next_fd(), next);
+	CU_ASSERT_EQUAL(gpmm_kvm_detach(hook), 0);
+	CU_ASSERT_EQUAL(next_fd(), next);
+	event_at(4 * PAGE, 0);
+	gpmm_kvm_destroy(be);
+	CU_ASSERT_EQUAL(next_fd(), next);
+	close(fd);
+}
+
 static int harvest_again(void *arg, const struct gpmm_kvm_access *access)
 {
 	(void)access;
@@ -1010,7 +1092,11 @@ static void test_what_an_attach_left_behind_is_repaired(void)
 	fake.stay = true;
 	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, 3 * PAGE), -EIO);
 	CU_ASSERT_EQUAL(fake.nr_events, 1);
-	fake.left = -1;
+	/* Nobody's hook comes back where its owner's windows do. */
+	fake.left = 0;
+	fake.stay = false;
+	map_alone(window(9, 1, 0));
+	CU_ASSERT_EQUAL(fake.nr_events, 1);
 	unmap_alone(window(4, 1, 0));
 	CU_ASSERT_EQUAL(fake.nr_events, 0);
 	CU_ASSERT_PTR_NULL(to_kvm(be)->hooks.windows.owners);
@@ -1033,6 +1119,9 @@ SUITE("kvm hooks",
 	TEST(test_a_refused_harvest_keeps_the_rest),
 	TEST(test_a_harvest_without_memory_takes_nothing),
 	TEST(test_kept_writes_follow_their_window),
+	TEST(test_writes_to_a_zone_that_has_just_come_are_its_own),
+	TEST(test_writes_to_ports_are_no_window_s),
+	TEST(test_descriptors_go_with_their_hooks),
 	TEST(test_a_callback_may_change_the_map_but_not_harvest),
 	TEST(test_random_changes_agree_with_the_model),
 	TEST(test_any_ioctl_may_fail_and_nothing_has_changed),

@@ -349,6 +349,15 @@ static void test_a_backend_serves_one_tracker(void)
 	source = gpmm_kvm_dirty_source(be);
 	CU_ASSERT_EQUAL(gpmm_dirty_create((struct gpmm_range){ 0, PAGE },
 					  &source, 1, &other), -EBUSY);
+	/* One after the other. */
+	gpmm_dirty_client_destroy(client);
+	gpmm_dirty_destroy(dirty);
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create((struct gpmm_range){
+				0, PAGES * PAGE }, &source, 1, &dirty), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_client_create(dirty, &client), 0);
+	fill();
+	write_page(3);
+	CU_ASSERT_EQUAL(harvest(), bit(3));
 	teardown();
 }
 

@@ -5,6 +5,7 @@
 
 #include "helpers/kvm_suite.h"
 #include "helpers/rng.h"
+#include "kvm/slot_ids.h"
 #include "kvm/slot_map.h"
 #include "util/alloc.h"
 
@@ -179,9 +180,28 @@ static void test_without_memory_nothing_changes(void)
 	forget();
 }
 
+static void test_the_lowest_number_comes_again_however_many(void)
+{
+	const uint32_t first = 3, count = 200;
+	struct slot_ids ids;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm__slot_ids_init(&ids, first, count), 0);
+	for (uint32_t i = 0; i < count; i++)
+		CU_ASSERT_EQUAL(gpmm__slot_ids_take(&ids), first + i);
+	gpmm__slot_ids_give(&ids, first + 190);
+	gpmm__slot_ids_give(&ids, first + 70);
+	gpmm__slot_ids_give(&ids, first + 5);
+	CU_ASSERT_EQUAL(gpmm__slot_ids_take(&ids), first + 5);
+	CU_ASSERT_EQUAL(gpmm__slot_ids_take(&ids), first + 70);
+	CU_ASSERT_EQUAL(gpmm__slot_ids_take(&ids), first + 190);
+	CU_ASSERT_EQUAL(ids.live, count);
+	gpmm__slot_ids_fini(&ids);
+}
+
 SUITE("kvm slot map",
 	TEST(test_random_changes_agree_with_the_model),
 	TEST(test_slots_in_order_fill_blocks),
 	TEST(test_slots_in_descending_order_half_fill_blocks),
 	TEST(test_room_is_enough_wherever_slots_go),
-	TEST(test_without_memory_nothing_changes))
+	TEST(test_without_memory_nothing_changes),
+	TEST(test_the_lowest_number_comes_again_however_many))
