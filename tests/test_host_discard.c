@@ -321,6 +321,15 @@ static void *discard_it(void *arg)
 	return NULL;
 }
 
+static void *discard_and_tell(void *arg)
+{
+	struct half_way *half_way = arg;
+
+	__atomic_store_n(&half_way->tid, (int)syscall(SYS_gettid),
+			 __ATOMIC_SEQ_CST);
+	return discard_it(half_way);
+}
+
 /* What a pin sees first stays: not a byte that is about to go. */
 static void *pin_it(void *arg)
 {
@@ -403,6 +412,52 @@ static void a_pin_waits_for_a_discard_under_way(void)
 		close(half_way.uffd);
 		gpmm_host_put(host);
 	}
+}
+
+/* A second discard begins when the first is over, and is waited for, too. */
+static void pin_after_the_first(struct half_way *half_way)
+{
+	struct uffdio_range all = { (uintptr_t)half_way->area.hva, SIZE };
+	pthread_t discarder[2], pinner;
+	struct uffd_msg message;
+	struct pollfd poll_it = { half_way->uffd, POLLIN, 0 };
+	struct half_way other = *half_way;
+
+	pthread_create(&discarder[0], NULL, discard_it, half_way);
+	CU_ASSERT_EQUAL(poll(&poll_it, 1, -1), 1);
+	pthread_create(&discarder[1], NULL, discard_and_tell, &other);
+	let_it_try(&other);
+	CU_ASSERT_EQUAL(read(half_way->uffd, &message, sizeof(message)),
+			sizeof(message));
+	pthread_join(discarder[0], NULL);
+	CU_ASSERT_EQUAL(poll(&poll_it, 1, -1), 1);
+	pthread_create(&pinner, NULL, pin_it, half_way);
+	let_it_try(half_way);
+	CU_ASSERT_EQUAL(__atomic_load_n(&half_way->pinned, __ATOMIC_SEQ_CST),
+			0);
+	CU_ASSERT_EQUAL(read(half_way->uffd, &message, sizeof(message)),
+			sizeof(message));
+	pthread_join(discarder[1], NULL);
+	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_UNREGISTER, &all), 0);
+	pthread_join(pinner, NULL);
+	CU_ASSERT_EQUAL(half_way->discarded | other.discarded, 0);
+	CU_ASSERT_EQUAL(half_way->failed, 0);
+}
+
+static void discards_take_turns(void)
+{
+	struct gpmm_host *host = make((struct gpmm_host_options){ 0 });
+	struct half_way half_way = { .area = { .start = 0x10000,
+		.size = SIZE, .host = host, .hva = gpmm_host_addr(host) } };
+
+	memset(half_way.area.hva, 'a', SIZE);
+	half_way.uffd = watch_removals(half_way.area.hva, SIZE);
+	if (half_way.uffd < 0)
+		printf("(no userfaultfd here) ");
+	else
+		pin_after_the_first(&half_way);
+	close(half_way.uffd);
+	gpmm_host_put(host);
 }
 
 static void figures_of_a_kind_add_up(void)
@@ -519,6 +574,7 @@ int main(void)
 	CU_ADD_TEST(suite, hostile_ranges_are_refused);
 	CU_ADD_TEST(suite, a_pin_keeps_its_pages);
 	CU_ADD_TEST(suite, a_pin_waits_for_a_discard_under_way);
+	CU_ADD_TEST(suite, discards_take_turns);
 	CU_ADD_TEST(suite, figures_of_a_kind_add_up);
 	CU_ADD_TEST(suite, guest_memfd_is_held_mapped_or_blind);
 	CU_ADD_TEST(suite, a_guest_memfd_that_cannot_be_held_leaves_nothing);

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,6 +266,94 @@ static void asking_again_costs_no_more_threads(void)
 	end_worker(&worker, host);
 }
 
+struct readers {
+	pthread_barrier_t in, go, out;
+	int tid;	/* of who drains */
+};
+
+static void *read_until_it_sleeps(void *arg)
+{
+	struct readers *readers = arg;
+
+	gpmm_thread_register();
+	gpmm_read_lock();
+	pthread_barrier_wait(&readers->in);
+	pthread_barrier_wait(&readers->go);
+	while (state_of(readers->tid) != 'S')
+		sched_yield();
+	gpmm_read_unlock();
+	gpmm_thread_unregister();
+	return NULL;
+}
+
+static void *read_until_the_end(void *arg)
+{
+	struct readers *readers = arg;
+
+	gpmm_thread_register();
+	gpmm_read_lock();
+	pthread_barrier_wait(&readers->in);
+	pthread_barrier_wait(&readers->out);
+	gpmm_read_unlock();
+	gpmm_thread_unregister();
+	return NULL;
+}
+
+static void wait_until_others_sleep(int tid)
+{
+	int awake;
+
+	do {
+		DIR *dir = opendir("/proc/self/task");
+		struct dirent *entry;
+
+		awake = 0;
+		CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+		while ((entry = readdir(dir))) {
+			int other = atoi(entry->d_name);
+
+			awake += other && other != tid &&
+				 state_of(other) == 'R';
+		}
+		closedir(dir);
+		sched_yield();
+	} while (awake);
+}
+
+/* The first drain's grace period does not wait for who comes during it. */
+static void a_drain_waits_for_readers_from_before_itself(void)
+{
+	struct gpmm_certificate certificate = { .capacity = 0 };
+	struct readers readers = { .tid = (int)syscall(SYS_gettid) };
+	struct world world;
+	struct gpmm_host *host = map(&world);
+	pthread_t first, second;
+
+	pthread_barrier_init(&readers.in, NULL, 2);
+	pthread_barrier_init(&readers.go, NULL, 2);
+	pthread_barrier_init(&readers.out, NULL, 2);
+	pthread_create(&first, NULL, read_until_it_sleeps, &readers);
+	pthread_barrier_wait(&readers.in);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 0, NULL),
+			-ETIMEDOUT);
+	wait_until_others_sleep(readers.tid);
+	pthread_create(&second, NULL, read_until_the_end, &readers);
+	pthread_barrier_wait(&readers.in);
+	pthread_barrier_wait(&readers.go);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 100, &certificate),
+			-ETIMEDOUT);
+	CU_ASSERT_TRUE(certificate.readers);
+	pthread_join(first, NULL);
+	pthread_barrier_wait(&readers.out);
+	CU_ASSERT_EQUAL(gpmm_drain(world.set, host, 0, 0, 30000, NULL), 0);
+	pthread_join(second, NULL);
+	pthread_barrier_destroy(&readers.in);
+	pthread_barrier_destroy(&readers.go);
+	pthread_barrier_destroy(&readers.out);
+	gpmm_host_put(host);
+	world_end(&world);
+}
+
 struct leaver {
 	struct world *world;
 	struct gpmm_holder *holder;
@@ -344,6 +433,7 @@ int main(void)
 		TEST(a_drain_that_sleeps_is_woken_by_the_last_unpin),
 		TEST(a_drain_waits_for_pins_and_no_longer),
 		TEST(a_reader_that_stays_is_told_of_and_not_waited_for),
+		TEST(a_drain_waits_for_readers_from_before_itself),
 		TEST(asking_again_costs_no_more_threads),
 		TEST(a_pin_outlives_its_thread),
 		TEST(nameless_pins_count),
