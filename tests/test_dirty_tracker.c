@@ -8,6 +8,7 @@
 
 #include <gpmm/dirty.h>
 
+#include "dirty/tracker.h"
 #include "helpers/kvm_suite.h"
 
 #define PAGE UINT64_C(4096)
@@ -679,6 +680,22 @@ static void test_a_client_that_comes_reads_what_it_is_not_told(void)
 	teardown();
 }
 
+/* A mark of before a client comes is as good as one of after. */
+static void test_without_membarrier_all_marks_are_taken(void)
+{
+	struct gpmm_dirty_client *client;
+
+	setup();
+	dirty->unordered = true;
+	gpmm_dirty_client_destroy(new_client());
+	mark(3, 1);
+	CU_ASSERT_EQUAL(dirty->pending.bits[0], 1 << 3);
+	client = new_client();
+	CU_ASSERT_EQUAL(harvest_all(client).count, 0);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+}
+
 SUITE("dirty tracker",
 	TEST(test_marks_are_harvested_once_as_runs),
 	TEST(test_marks_outside_of_the_range_are_ignored),
@@ -694,4 +711,5 @@ SUITE("dirty tracker",
 	TEST(test_no_write_is_lost_between_racing_harvests),
 	TEST(test_a_mark_comes_once_in_racing_harvests),
 	TEST(test_two_who_mark_lose_nothing_of_each_other),
-	TEST(test_a_client_that_comes_reads_what_it_is_not_told))
+	TEST(test_a_client_that_comes_reads_what_it_is_not_told),
+	TEST(test_without_membarrier_all_marks_are_taken))

@@ -293,9 +293,13 @@ static char *foreign_page;
 /* Repairs the fault, as an embedder's own paging would. */
 static void foreign(int signal, siginfo_t *info, void *context)
 {
-	(void)signal;
+	sigset_t blocked;
+
 	(void)context;
 	foreign_calls++;
+	/* As where it is called by the kernel: not from within itself. */
+	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+	CU_ASSERT(sigismember(&blocked, signal) == 1);
 	if ((char *)info->si_addr == foreign_page)
 		mprotect(foreign_page, PAGE, PROT_READ | PROT_WRITE);
 }

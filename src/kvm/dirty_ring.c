@@ -152,8 +152,8 @@ static bool find_first(const struct dirty_rings *rings,
 	while (back < rings->count &&
 	       is_dirty(entry_at(rings, ring, at - back - 1)))
 		back++;
-	/* Only a new one is full to the last. */
-	ring->next = back < rings->count ? at - back : 0;
+	/* Where all are dirty, as only in a new one: the first. */
+	ring->next = at - back;
 	ring->found = true;
 	return true;
 }
