@@ -84,9 +84,9 @@ struct gpmm_host_options {
 	 * Where the guest will see the first byte. Host addresses are placed
 	 * so that they agree with guest addresses modulo 1 GiB where there is
 	 * 1 GiB (with @reserve), modulo 2 MiB where there are 2 MiB: KVM turns
-	 * large pages off for a slot that does not. MEMFD with GPMM_HOST_THP starts as far into
-	 * its file as that takes: see gpmm_host_offset(). A multiple of the
-	 * page size, as @size is.
+	 * large pages off for a slot that does not. MEMFD with GPMM_HOST_THP
+	 * starts as far into its file as that takes: see gpmm_host_offset(). A
+	 * multiple of the page size, as @size is.
 	 */
 	gpmm_gpa_t gpa;
 	/*

@@ -21,7 +21,7 @@ static uint64_t broken(struct gpmm_nested *t, uint64_t old, uint64_t new)
 {
 	const struct nested_format *f = &t->f;
 
-	/* What is not valid may stand in place of what was, and other. */
+	/* Where @old is not valid, something else may have been before it. */
 	if (!old || ((old & f->valid) && !((old ^ new) & ~mild_bits(f))))
 		return new;
 	if (new & f->valid)
