@@ -9,6 +9,8 @@
 
 #include "core/narrow.h"
 
+#define ALWAYS_INLINE	inline __attribute__((always_inline))
+
 /* What a parent keeps of a child; @gap in granules, as key - last is. */
 struct summary {
 	void *child;
@@ -26,14 +28,22 @@ struct leaf {
 	unsigned int len;
 };
 
-static struct leaf leaf_at(enum node_class class, void *node, unsigned int len)
+static inline struct leaf leaf_at(enum node_class class, void *node,
+				  unsigned int len)
 {
 	return (struct leaf){ class, node, narrow_record(class, node, 0), len };
 }
 
-static int32_t larger(int32_t a, int32_t b)
+static inline int32_t larger(int32_t a, int32_t b)
 {
 	return a > b ? a : b;
+}
+
+/* The hole that ends at item @i; nothing is before the first. */
+static inline int32_t hole_at(const struct leaf *leaf, unsigned int i)
+{
+	return i && i < leaf->len ?
+		leaf->key[i] - (int32_t)leaf->record[i - 1].last : 0;
 }
 
 /* The largest hole that ends at one of items [from, to). */
@@ -42,9 +52,7 @@ static int32_t leaf_hole(const struct leaf *leaf, unsigned int from,
 {
 	int32_t most = 0;
 
-	from += !from;		/* nothing is before the first */
-	to = to < leaf->len ? to : leaf->len;
-	for (unsigned int i = from; i < to; i++)
+	for (unsigned int i = from + !from; i < to; i++)
 		most = larger(most, leaf->key[i] -
 				    (int32_t)leaf->record[i - 1].last);
 	return most;
@@ -58,23 +66,34 @@ struct splice {
 	unsigned int n;
 };
 
-/* The largest hole that there will be before, between and behind the new. */
-static int32_t new_hole(const struct leaf *leaf, const struct splice *splice)
+/* The largest of the holes that end at what gives way, or right behind. */
+static inline int32_t old_hole(const struct leaf *leaf,
+			       const struct splice *splice)
 {
-	unsigned int i = 0;
-	int32_t most = 0, end;
+	int32_t most = hole_at(leaf, splice->a);
 
-	if (splice->a)
+	for (unsigned int i = splice->a; i < splice->b; i++)
+		most = larger(most, hole_at(leaf, i + 1));
+	return most;
+}
+
+/* The largest hole that there will be before, between and behind the new. */
+static inline int32_t new_hole(const struct leaf *leaf,
+			       const struct splice *splice)
+{
+	bool inside = splice->a;
+	int32_t most = 0, end = 0;
+
+	if (inside)
 		end = (int32_t)leaf->record[splice->a - 1].last;
-	else if (splice->n)
-		end = (int32_t)splice->items[i++].last;
-	else
-		return 0;
-	for (; i < splice->n; i++) {
-		most = larger(most, (int32_t)splice->items[i].first - 1 - end);
+	for (unsigned int i = 0; i < splice->n; i++) {
+		if (inside)
+			most = larger(most, (int32_t)splice->items[i].first -
+					    1 - end);
 		end = (int32_t)splice->items[i].last;
+		inside = true;
 	}
-	return splice->b < leaf->len ?
+	return inside && splice->b < leaf->len ?
 		larger(most, leaf->key[splice->b] - end) : most;
 }
 
@@ -82,7 +101,7 @@ static int32_t new_hole(const struct leaf *leaf, const struct splice *splice)
  * Some holes of a node have changed, of which @before was the largest and
  * @after is. Return: whether its largest hole, @gap, is known all the same.
  */
-static bool follow_gap(int32_t *gap, int32_t before, int32_t after)
+static inline bool follow_gap(int32_t *gap, int32_t before, int32_t after)
 {
 	if (after >= *gap)
 		*gap = after;
@@ -95,14 +114,14 @@ static bool follow_gap(int32_t *gap, int32_t before, int32_t after)
  * What the parent is to keep of the leaf, from what it keeps. The leaf is read
  * before it is written: to read what was just moved would wait for the stores.
  */
-static void foresee(const struct leaf *leaf, const struct splice *splice,
-		    struct summary *summary)
+static ALWAYS_INLINE void foresee(const struct leaf *leaf,
+				  const struct splice *splice,
+				  struct summary *summary)
 {
 	unsigned int a = splice->a, b = splice->b, n = splice->n;
-	int32_t before = leaf_hole(leaf, a, b + 1);
 	int32_t after = new_hole(leaf, splice);
 
-	if (!follow_gap(&summary->gap, before, after))
+	if (!follow_gap(&summary->gap, old_hole(leaf, splice), after))
 		summary->gap = larger(after, larger(leaf_hole(leaf, 1, a),
 						    leaf_hole(leaf, b + 1,
 							      leaf->len)));
@@ -115,8 +134,8 @@ static void foresee(const struct leaf *leaf, const struct splice *splice,
 }
 
 /* What is behind the items that give way moves to where the new ones end. */
-static void open_up(const struct leaf *to, const struct leaf *from,
-		    unsigned int after, unsigned int b)
+static inline void open_up(const struct leaf *to, const struct leaf *from,
+			   unsigned int after, unsigned int b)
 {
 	size_t n = from->len - b;
 
@@ -129,8 +148,8 @@ static void open_up(const struct leaf *to, const struct leaf *from,
 		to->key[i] = NARROW_FILLER;
 }
 
-static void put(const struct leaf *leaf, unsigned int i,
-		const struct item *item)
+static inline void put(const struct leaf *leaf, unsigned int i,
+		       const struct item *item)
 {
 	leaf->key[i] = (int32_t)item->first - 1;
 	leaf->record[i] = (struct gpmm_record){
@@ -143,14 +162,15 @@ static void put(const struct leaf *leaf, unsigned int i,
 }
 
 /* All keys, a cache line at a time. */
-static void copy_keys(const struct leaf *to, const struct leaf *from)
+static inline void copy_keys(const struct leaf *to, const struct leaf *from)
 {
 	for (unsigned int i = 0; i < node_cap(to->class); i += 16)
 		memcpy(&to->key[i], &from->key[i], 16 * sizeof(*to->key));
 }
 
-static void splice_leaf(const struct leaf *to, const struct leaf *from,
-			const struct splice *splice)
+static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
+				      const struct leaf *from,
+				      const struct splice *splice)
 {
 	if (to->key != from->key) {
 		copy_keys(to, from);
@@ -162,26 +182,25 @@ static void splice_leaf(const struct leaf *to, const struct leaf *from,
 		put(to, splice->a + i, &splice->items[i]);
 }
 
-/* The node on the way to write: the same one, or its copy's memory. */
-static void *writable(struct btree *tree, const struct local_change *change,
-		      enum node_class class, unsigned int height)
+/* Memory for a copy of the node on the way, which is not this tree's own. */
+static void *replace_node(struct btree *tree, const struct gpmm_iter *way,
+			  enum node_class class, unsigned int height)
 {
-	void *node = change->way->node[height];
-
-	if (height >= change->shared)
-		return node;
-	node_list_add(&tree->retired, node);
+	node_list_add(&tree->retired, way->node[height]);
 	return gpmm__pool_take(tree->pool, class, tree->stamp);
 }
 
-/* @summary: what the leaf's parent keeps of it, and then is to; if it has one */
-static void change_leaf(struct btree *tree, const struct local_change *change,
-			struct summary *summary)
+/*
+ * @summary: what the leaf's parent keeps of it, and then is to, if it has one.
+ * Inlined where @removed and @n are known.
+ */
+static ALWAYS_INLINE void
+change_items(struct btree *tree, const struct local_change *change,
+	     unsigned int removed, unsigned int n, struct summary *summary)
 {
 	enum node_class class = narrow_leaf_class(tree->root);
 	const struct splice splice = {
-		change->place, change->place + (unsigned int)change->removed,
-		change->items, (unsigned int)change->n,
+		change->place, change->place + removed, change->items, n,
 	};
 	struct leaf from = leaf_at(class, change->way->node[0], change->len);
 	struct leaf to;
@@ -189,23 +208,43 @@ static void change_leaf(struct btree *tree, const struct local_change *change,
 	node_visit();
 	if (root_height(tree->root))
 		foresee(&from, &splice, summary);
-	to = leaf_at(class, writable(tree, change, class, 0),
-		     splice.a + splice.n + from.len - splice.b);
+	to = leaf_at(class, change->shared ?
+			    replace_node(tree, change->way, class, 0) :
+			    change->way->node[0],
+		     change->len - removed + n);
 	splice_leaf(&to, &from, &splice);
 	summary->child = to.key;
 }
 
+/* Most often one item comes, goes or becomes another. */
+static void change_leaf(struct btree *tree, const struct local_change *change,
+			struct summary *summary)
+{
+	unsigned int removed = (unsigned int)change->removed;
+	unsigned int n = (unsigned int)change->n;
+
+	if (!removed && n == 1)
+		change_items(tree, change, 0, 1, summary);
+	else if (removed == 1 && !n)
+		change_items(tree, change, 1, 0, summary);
+	else if (removed == 1 && n == 1)
+		change_items(tree, change, 1, 1, summary);
+	else
+		change_items(tree, change, removed, n, summary);
+}
+
 /* ------------------------------------------------------------- above it --- */
 
-static struct summary get_summary(struct inner_arrays inner, unsigned int i)
+static inline struct summary get_summary(struct inner_arrays inner,
+					 unsigned int i)
 {
 	return (struct summary){ inner.child[i], inner.key[i],
 				 (int32_t)inner.last[i],
 				 (int32_t)inner.gap[i] };
 }
 
-static void put_summary(struct inner_arrays inner, unsigned int i,
-			const struct summary *summary)
+static inline void put_summary(struct inner_arrays inner, unsigned int i,
+			       const struct summary *summary)
 {
 	inner.child[i] = summary->child;
 	inner.key[i] = summary->key;
@@ -213,20 +252,21 @@ static void put_summary(struct inner_arrays inner, unsigned int i,
 	inner.gap[i] = (uint32_t)summary->gap;
 }
 
-static bool is_last(struct inner_arrays inner, unsigned int i)
+static inline bool is_last(struct inner_arrays inner, unsigned int i)
 {
 	return i + 1 == inner.cap || inner.key[i + 1] == NARROW_FILLER;
 }
 
-/* The largest hole inside and beside child @i. */
-static int32_t inner_hole(struct inner_arrays inner, unsigned int i)
+/* The largest hole inside and beside child @i, which is @summary. */
+static inline int32_t inner_hole(struct inner_arrays inner, unsigned int i,
+				 const struct summary *summary)
 {
-	int32_t most = (int32_t)inner.gap[i];
+	int32_t most = summary->gap;
 
 	if (i)
-		most = larger(most, inner.key[i] - (int32_t)inner.last[i - 1]);
+		most = larger(most, summary->key - (int32_t)inner.last[i - 1]);
 	if (!is_last(inner, i))
-		most = larger(most, inner.key[i + 1] - (int32_t)inner.last[i]);
+		most = larger(most, inner.key[i + 1] - summary->last);
 	return most;
 }
 
@@ -238,61 +278,104 @@ static int32_t inner_gap(enum node_class class, void *node)
 	return (int32_t)item.gap;
 }
 
+static inline bool has_edges_of(const struct summary *a,
+				const struct summary *b)
+{
+	return a->key == b->key && a->last == b->last;
+}
+
 /*
- * Put what has become of a child, @now, in its place. Where the node has a
- * parent, @kept is what that keeps of it, and then what it is to keep.
+ * Child @i of an inner node was @was and is @now: what the node's parent keeps
+ * of it, @kept, follows.
  */
-static void change_inner(struct btree *tree, const struct local_change *change,
-			 unsigned int height, const struct summary *now,
-			 struct summary *kept)
+static inline void follow_child(enum node_class class,
+				struct inner_arrays inner, unsigned int i,
+				const struct summary *was,
+				const struct summary *now,
+				struct summary *kept)
+{
+	int32_t before = was->gap, after = now->gap;
+
+	if (!has_edges_of(was, now)) {
+		before = inner_hole(inner, i, was);
+		after = inner_hole(inner, i, now);
+		kept->key = inner.key[0];
+		if (is_last(inner, i))
+			kept->last = now->last;
+	}
+	if (before != after && !follow_gap(&kept->gap, before, after))
+		kept->gap = inner_gap(class, inner.key);
+}
+
+/* A place in an inner node on the way. */
+struct step {
+	enum node_class class;
+	struct inner_arrays inner;
+	unsigned int i;
+};
+
+static inline struct step step_at(const struct btree *tree,
+				  const struct gpmm_iter *way,
+				  unsigned int height)
 {
 	enum node_class class = narrow_inner_class(tree->root, height);
-	unsigned int i = change->way->at[height];
-	const void *from = change->way->node[height];
-	void *node = writable(tree, change, class, height);
-	int32_t before = inner_hole(narrow_arrays(class, from), i);
-	struct inner_arrays inner = narrow_arrays(class, node);
 
-	node_visit();
-	if (node != from)
-		memcpy(node, from, node_size(class));
-	put_summary(inner, i, now);
-	kept->child = node;
-	if (height == root_height(tree->root))
-		return;
-	if (!follow_gap(&kept->gap, before, inner_hole(inner, i)))
-		kept->gap = inner_gap(class, node);
-	kept->key = inner.key[0];
-	if (is_last(inner, i))
-		kept->last = now->last;
+	return (struct step){
+		class, narrow_arrays(class, way->node[height]),
+		way->at[height],
+	};
 }
 
-/* What the parent keeps of the node on the way at @height. */
-static struct summary kept_at(const struct btree *tree,
-			      const struct gpmm_iter *way, unsigned int height)
+/* What is kept of the child there. */
+static inline struct summary get_step(struct step step)
 {
-	enum node_class class;
-
-	if (height++ == root_height(tree->root))
-		return (struct summary){ 0 };
-	class = narrow_inner_class(tree->root, height);
-	return get_summary(narrow_arrays(class, way->node[height]),
-			   way->at[height]);
+	return get_summary(step.inner, step.i);
 }
 
-/* Does the node at @height keep just that of what is below it? */
-static bool is_kept(const struct btree *tree, const struct gpmm_iter *way,
-		    unsigned int height, const struct summary *summary)
+/* A copy of the node on the way in one of this tree's own. */
+static struct inner_arrays copy_inner(struct btree *tree,
+				      const struct gpmm_iter *way,
+				      enum node_class class,
+				      unsigned int height)
 {
-	struct inner_arrays inner =
-		narrow_arrays(narrow_inner_class(tree->root, height),
-			      way->node[height]);
-	unsigned int i = way->at[height];
+	void *copy = replace_node(tree, way, class, height);
 
-	return inner.child[i] == summary->child &&
-	       inner.key[i] == summary->key &&
-	       (int32_t)inner.last[i] == summary->last &&
-	       (int32_t)inner.gap[i] == summary->gap;
+	memcpy(copy, way->node[height], node_size(class));
+	return narrow_arrays(class, copy);
+}
+
+static inline bool is_same(const struct summary *a, const struct summary *b)
+{
+	return a->child == b->child && a->gap == b->gap && has_edges_of(a, b);
+}
+
+/* The leaf on the way is @now: put that in the inner nodes above it. */
+static void change_above(struct btree *tree, const struct local_change *change,
+			 struct summary now)
+{
+	unsigned int top = root_height(tree->root);
+	struct step step = step_at(tree, change->way, 1), next;
+	struct summary was = get_step(step), above, kept;
+
+	for (unsigned int height = 1;; height++) {
+		if (height < change->shared)
+			step.inner = copy_inner(tree, change->way, step.class,
+						height);
+		else if (is_same(&was, &now))
+			return;	/* what is above keeps the same of it, too */
+		node_visit();
+		put_summary(step.inner, step.i, &now);
+		if (height == top)
+			break;
+		next = step_at(tree, change->way, height + 1);
+		above = kept = get_step(next);
+		follow_child(step.class, step.inner, step.i, &was, &now, &kept);
+		kept.child = step.inner.key;
+		was = above;
+		now = kept;
+		step = next;
+	}
+	tree->root = (uintptr_t)step.inner.key | (tree->root & ROOT_BITS);
 }
 
 /* ---------------------------------------------------------------- doors --- */
@@ -375,17 +458,14 @@ int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
 void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change)
 {
-	const struct gpmm_iter *way = change->way;
 	unsigned int top = root_height(tree->root);
-	struct summary now = kept_at(tree, way, 0), above;
+	struct summary now = { 0 };
 
+	if (top)
+		now = get_step(step_at(tree, change->way, 1));
 	change_leaf(tree, change, &now);
-	for (unsigned int height = 1; height <= top; height++) {
-		if (is_kept(tree, way, height, &now))
-			return;
-		above = kept_at(tree, way, height);
-		change_inner(tree, change, height, &now, &above);
-		now = above;
-	}
-	tree->root = (uintptr_t)now.child | (tree->root & ROOT_BITS);
+	if (top)
+		change_above(tree, change, now);
+	else
+		tree->root = (uintptr_t)now.child | (tree->root & ROOT_BITS);
 }
