@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Walking a snapshot in order. */
+#include "core/find.h"
 #include "core/narrow.h"
 
 static enum node_class class_at(const struct gpmm_iter *cursor,
@@ -30,32 +31,6 @@ static void descend_first(struct gpmm_iter *cursor, unsigned int height)
 	cursor->at[0] = 0;
 }
 
-static void seek_narrow(struct gpmm_iter *cursor, uintptr_t root,
-			uint64_t granule)
-{
-	enum node_class class = narrow_leaf_class(root);
-	const void *node = root_node(root);
-	int32_t query = narrow_at(granule);
-	unsigned int n;
-
-	for (unsigned int height = root_height(root); height; height--) {
-		struct inner_arrays inner =
-			narrow_arrays(narrow_inner_class(root, height), node);
-
-		node_visit();
-		n = narrow_count(inner.key, inner.cap, query);
-		n -= n > 0;
-		cursor->node[height] = (void *)node;
-		cursor->at[height] = n;
-		node = inner.child[n];
-	}
-	node_visit();
-	n = narrow_leaf_count(class, node, query);
-	cursor->node[0] = (void *)node;
-	cursor->at[0] = n && narrow_record(class, node, n - 1)->last >=
-			granule ? n - 1 : n;
-}
-
 static unsigned int leaf_position(const struct gpmm_iter *cursor,
 				  uint64_t granule)
 {
@@ -70,18 +45,11 @@ static unsigned int leaf_position(const struct gpmm_iter *cursor,
 	return item.last >= granule ? n - 1 : n;
 }
 
-void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
-		       uint64_t granule)
+static void seek_wide(struct gpmm_iter *cursor, uintptr_t root,
+		      uint64_t granule)
 {
 	void *node = root_node(root);
 
-	cursor->root = root;
-	if (!node)
-		return;
-	if (!root_is_wide(root)) {
-		seek_narrow(cursor, root, granule);
-		return;
-	}
 	for (unsigned int height = root_height(root); height; height--) {
 		enum node_class class = class_at(cursor, height);
 		unsigned int n = gpmm__node_count(class, node, granule);
@@ -93,6 +61,18 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 	}
 	cursor->node[0] = node;
 	cursor->at[0] = leaf_position(cursor, granule);
+}
+
+void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
+		       uint64_t granule)
+{
+	cursor->root = root;
+	if (!root_node(root))
+		return;
+	if (root_is_wide(root))
+		seek_wide(cursor, root, granule);
+	else
+		gpmm__find_path->seek(cursor, root, granule);
 }
 
 /* Soon to be read: the leaf after the one at the position. */

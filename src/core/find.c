@@ -23,8 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/btree.h"
 #include "core/find.h"
+#include "core/narrow.h"
 
 #define PREFETCH_HEIGHT 3
 #define GROUP	4
@@ -227,11 +227,19 @@ enum find_width gpmm__find_widest(void)
 #endif
 
 const struct find_path gpmm__find_paths[] = {
-	[FIND_PORTABLE] = { find_portable, find_each_portable, way_portable },
+	[FIND_PORTABLE] = {
+		find_portable, find_each_portable, way_portable, seek_portable,
+	},
 #ifdef __x86_64__
-	[FIND_SSE2] = { find_sse2, find_each_sse2, way_sse2 },
-	[FIND_AVX2] = { find_avx2, find_each_avx2, way_avx2 },
-	[FIND_AVX512] = { find_avx512, find_each_avx512, way_avx512 },
+	[FIND_SSE2] = {
+		find_sse2, find_each_sse2, way_sse2, seek_sse2,
+	},
+	[FIND_AVX2] = {
+		find_avx2, find_each_avx2, way_avx2, seek_avx2,
+	},
+	[FIND_AVX512] = {
+		find_avx512, find_each_avx512, way_avx512, seek_avx512,
+	},
 #endif
 };
 
