@@ -371,11 +371,44 @@ static int unmap_span(struct plan *plan, struct span span)
 	return 0;
 }
 
+/* Most often it is one item as a whole that goes. */
+static bool is_one(const struct plan *plan, struct span span)
+{
+	enum node_class class = narrow_leaf_class(plan->root);
+	const void *leaf = plan->at.node[0];
+	unsigned int at = plan->at.at[0];
+	uint64_t first;
+
+	return root_node(plan->root) && !root_is_wide(plan->root) &&
+	       narrow_first(class, leaf, at, &first) && first == span.first &&
+	       narrow_record(class, leaf, at)->last == span.last;
+}
+
+/* Precondition: is_one() */
+static int unmap_one(struct plan *plan, struct span span)
+{
+	struct item old;
+	int ret;
+
+	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0],
+		   plan->at.at[0], &old);
+	ret = add_edit(plan, EDIT_UNMAP, &old, span, 0);
+	if (!ret)
+		ret = drop_host(plan, old.host);
+	note_place(plan, plan->at.at[0]);
+	plan->first = plan->last = old.first;
+	plan->removed = 1;
+	plan->changed = plan->local = true;
+	return ret;
+}
+
 int gpmm__plan_unmap(struct plan *plan, struct span span)
 {
 	int ret;
 
 	start(plan, span.first);
+	if (is_one(plan, span))
+		return unmap_one(plan, span);
 	ret = unmap_span(plan, span);
 	return ret ? ret : finish(plan);
 }
@@ -416,23 +449,60 @@ static int merge_within(struct plan *plan)
 	return ret;
 }
 
-static bool is_taken(const struct plan *plan, struct span span)
+/* Would the record merge with a new item that it runs on from, or to? */
+static bool is_like(const struct gpmm_record *record, const struct item *item)
 {
+	return record->link == item->link && record->host == item->host &&
+	       record->flags == item->flags;
+}
+
+/*
+ * Can a new item before @next, where the one at the position starts, merge with
+ * nothing? Where that takes a look into the next leaf the answer is no. At
+ * position 0 there is nothing before it in the whole tree: inner keys are exact.
+ */
+static bool stands_alone(const struct plan *plan, const struct item *item,
+			 uint64_t next)
+{
+	enum node_class class = narrow_leaf_class(plan->root);
+	const void *leaf = plan->at.node[0];
+	unsigned int at = plan->at.at[0];
+	const struct gpmm_record *after;
 	uint64_t first;
 
-	return cursor_first(&plan->at, &first) && first <= span.last;
+	if (!root_node(plan->root) || root_is_wide(plan->root))
+		return false;
+	after = narrow_record(class, leaf, at);
+	if (item->last + 1 == next &&
+	    (!narrow_first(class, leaf, at, &first) || is_like(after, item)))
+		return false;
+	return !at || after[-1].last + UINT64_C(1) < item->first ||
+	       !is_like(&after[-1], item);
+}
+
+/* Precondition: stands_alone(), and a note of the place */
+static int map_one(struct plan *plan, const struct item *item)
+{
+	int ret = vec_reserve(&plan->items, 1);
+
+	if (ret)
+		return ret;
+	vec_push(&plan->items, *item);
+	plan->changed = plan->local = true;
+	return 0;
 }
 
 int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 {
 	struct span span = { item->first, item->last };
+	uint64_t next = 0;
 	int ret = 0;
 
 	if (!may_cut(plan, item->backend, item->first) ||
 	    !may_cut(plan, item->backend, item->last + 1))
 		return -EINVAL;
 	start(plan, span.first);
-	if (is_taken(plan, span))
+	if (cursor_first(&plan->at, &next) && next <= span.last)
 		ret = replace ? unmap_span(plan, span) : -EEXIST;
 	if (!ret)
 		ret = add_edit(plan, EDIT_MAP, item, span, 0);
@@ -441,6 +511,8 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 	if (!plan->removed) {
 		plan->first = plan->last = item->first;
 		note_place(plan, plan->at.at[0]);
+		if (stands_alone(plan, item, next))
+			return map_one(plan, item);
 	}
 	ret = insert(plan, item);
 	if (!ret)

@@ -166,7 +166,7 @@ static int area_to_item(const struct gpmm_set *set,
 		.flags = area->flags,
 		.touched = true,
 	};
-	if (!gpmm__backend_is_valid(item->backend))
+	if (area->backend && !gpmm__backend_is_valid(area->backend))
 		return -EINVAL;
 	if (area->host) {
 		link = host_address(area);
