@@ -281,11 +281,22 @@ static void a_lazy_area_stays_one(void)
 	}
 }
 
+/* More areas than the set has room for where it keeps its first. */
+static int map_lazy(struct gpmm_txn *txn)
+{
+	int ret = 0;
+
+	for (uint64_t i = 0; !ret && i < 16; i++)
+		ret = gpmm_txn_map(txn, &(struct gpmm_area){
+			.start = 8 * G1 + 2 * i * M2, .size = M2,
+			.flags = GPMM_RW | GPMM_LAZY,
+		}, 0);
+	return ret;
+}
+
 /* A change that touches the table in several ways. */
 static int change(void)
 {
-	struct gpmm_area lazy = { .start = 8 * G1, .size = M2,
-				  .flags = GPMM_RW | GPMM_LAZY };
 	struct gpmm_area more = ram(4 * G1, 8 * M2 + K4, 2 * M2, GPMM_RW);
 	uint32_t flags = GPMM_READ;
 	struct gpmm_txn *txn;
@@ -300,7 +311,7 @@ static int change(void)
 	if (!ret)
 		ret = gpmm_txn_map(txn, &more, 0);
 	if (!ret)
-		ret = gpmm_txn_map(txn, &lazy, 0);
+		ret = map_lazy(txn);
 	if (!ret)
 		return gpmm_txn_commit(txn);
 	gpmm_txn_abort(txn);

@@ -310,6 +310,63 @@ static void test_the_top_goes_whole(void)
 	CU_ASSERT_FALSE(memcmp(last, &then, sizeof(then)));
 	gpmm_txn_abort(txn);
 	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	/* Nor is it the next one's, once it is published as the top. */
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 0, 2 * 1024 * PAGE), 0);
+	CU_ASSERT_EQUAL(root_node(set->face.root), last);
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, 2 * 1090 * PAGE, PAGE), 0);
+	CU_ASSERT_FALSE(memcmp(last, &then, sizeof(then)));
+	gpmm_txn_abort(txn);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* Readers have a copy of the writers' top, which stays where it is. */
+static void test_the_writers_top_stays(void)
+{
+	struct gpmm_set *set = create(PAGE);
+	uintptr_t top, seen;
+
+	CU_ASSERT_EQUAL(put(set, 0, PAGE, 1), 0);
+	top = set->txn.was.top;
+	CU_ASSERT_NOT_EQUAL_FATAL(top, 0);
+	for (uint64_t i = 1; i < 8; i++) {
+		seen = set->face.root;
+		CU_ASSERT_EQUAL(put(set, 2 * i * PAGE, PAGE, 1), 0);
+		CU_ASSERT_EQUAL(set->txn.was.top, top);
+		CU_ASSERT_NOT_EQUAL(set->face.root, top);
+		CU_ASSERT_NOT_EQUAL(set->face.root, seen);
+	}
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* Map the page between two areas, one of which it is like; then give up. */
+static void fill_a_hole(struct gpmm_set *set, uint64_t page, uint32_t flags)
+{
+	struct gpmm_area area = { .start = page * PAGE, .size = PAGE,
+				  .flags = flags };
+	bool after = flags == 1 + (page / 2 + 1) % 2;
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+	CU_ASSERT(gpmm_view_find(gpmm_txn_view(txn), area.start, &area));
+	CU_ASSERT_EQUAL(area.start, (page - !after) * PAGE);
+	CU_ASSERT_EQUAL(area.size, 2 * PAGE);
+	gpmm_txn_abort(txn);
+}
+
+/* Also where the neighbour is in another leaf. */
+static void test_what_fills_a_hole_merges(void)
+{
+	struct gpmm_set *set = create(PAGE);
+
+	for (uint64_t i = 0; i < 300; i++)
+		CU_ASSERT_EQUAL(put(set, 2 * i * PAGE, PAGE, 1 + i % 2), 0);
+	for (uint64_t i = 0; i < 299; i++) {
+		fill_a_hole(set, 2 * i + 1, 1);
+		fill_a_hole(set, 2 * i + 1, 2);
+	}
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
@@ -805,6 +862,8 @@ int main(void)
 		  test_the_top_grows_and_shrinks },
 		{ "a top that goes leaves what it held alone",
 		  test_the_top_goes_whole },
+		{ "writers keep their own top", test_the_writers_top_stays },
+		{ "what fills a hole merges", test_what_fills_a_hole_merges },
 		{ "holes at the ends", test_holes_at_the_ends },
 		{ "bad options are refused", test_bad_options },
 		{ "bad maps are refused", test_bad_maps },

@@ -207,7 +207,7 @@ int gpmm_set_for_each(const struct gpmm_set *set, struct gpmm_range range,
 /*
  * A view is one snapshot of a set: every answer it gives belongs to the same
  * moment, whatever writers do. It is valid inside the read section in which
- * it was taken (or until its transaction changes again, gpmm_txn_view()).
+ * it was taken (or until its transaction's next request, gpmm_txn_view()).
  * Copy it freely. Its members are the library's.
  */
 struct gpmm_view {
@@ -386,8 +386,8 @@ int gpmm_txn_commit(struct gpmm_txn *txn);
 void gpmm_txn_abort(struct gpmm_txn *txn);
 
 /*
- * What the set would be now; valid until the next change or the end, without a
- * read section. Context: the thread that began @txn.
+ * What the set would be now; valid without a read section, until the next
+ * request, even one that fails, or the end. Context: the thread that began @txn.
  */
 struct gpmm_view gpmm_txn_view(const struct gpmm_txn *txn);
 

@@ -196,6 +196,7 @@ static void put_back(struct pool *pool, struct slab *slab, void *node)
 {
 	unsigned int i = slab_index(slab, node);
 
+	assert(!(slab->free >> i & 1));
 	poison(node, node_size(slab->class));
 	count_given(pool, slab->class);
 	slab->meta[i] = 0;

@@ -97,6 +97,12 @@ static inline bool node_is_of(const void *node, uint64_t stamp)
 	return *node_meta(node) == stamp * 2 + 1;
 }
 
+/* From now on @stamp did. */
+static inline void node_adopt(const void *node, uint64_t stamp)
+{
+	*node_meta(node) = stamp * 2 + 1;
+}
+
 static inline enum node_class node_class_of(const void *node)
 {
 	return slab_of(node)->class;
@@ -138,6 +144,17 @@ static inline int pool_reserve(struct pool *pool, enum node_class class,
 	pool->reserved[class] = n;
 #endif
 	return pool->free[class] < n ? gpmm__pool_grow(pool, class, n) : 0;
+}
+
+/* Reserve one node if that takes no more memory. Return: whether it is. */
+static inline bool pool_spares(struct pool *pool, enum node_class class)
+{
+	if (!pool->free[class])
+		return false;
+#ifdef GPMM_DOUBLE
+	pool->reserved[class] = 1;
+#endif
+	return true;
 }
 
 /* Take a reserved node; it belongs to transaction @stamp. Cannot fail. */

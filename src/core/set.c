@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A set's life; changes that are transactions of one; poison and figures. */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <gpmm/host.h>
@@ -319,6 +320,62 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 	lock_release(&set->lock);
 }
 
+static bool same_item(enum node_class class, uintptr_t a, uintptr_t b,
+		      unsigned int i)
+{
+	struct item of_a, of_b;
+
+	memset(&of_a, 0, sizeof(of_a));
+	memset(&of_b, 0, sizeof(of_b));
+	gpmm__node_get(class, root_node(a), i, &of_a);
+	gpmm__node_get(class, root_node(b), i, &of_b);
+	return !memcmp(&of_a, &of_b, sizeof(of_a));
+}
+
+/* Is the writers' top, where there is one, as the published one? */
+static bool tops_agree(uintptr_t root, uintptr_t top)
+{
+	enum node_class class = root_class(root, root_height(root));
+	unsigned int len;
+
+	if (!top)
+		return true;
+	len = node_len(class, root_node(root));
+	if ((root ^ top) & ROOT_BITS || node_len(class, root_node(top)) != len)
+		return false;
+	while (len--)
+		if (!same_item(class, root, top, len))
+			return false;
+	return true;
+}
+
+/* Bytes of the nodes that a root reaches. */
+static size_t tree_bytes(uintptr_t root, const void *node, unsigned int height)
+{
+	enum node_class class = root_class(root, height);
+	size_t bytes = node_size(class);
+
+	if (height)
+		for (unsigned int i = node_len(class, node); i--;)
+			bytes += tree_bytes(root, node_child(class, node, i),
+					    height - 1);
+	return bytes;
+}
+
+/* Is every node in the tree, the writers' top, free or in limbo? */
+static bool none_lost(const struct gpmm_set *set)
+{
+	uintptr_t root = set->txn.was.root;
+	size_t bytes = gpmm__limbo_bytes(&set->limbo) +
+		       gpmm__pool_free_bytes(&set->pool);
+
+	if (root)
+		bytes += tree_bytes(root, root_node(root), root_height(root));
+	if (set->txn.was.top)
+		bytes += node_size(root_class(root, root_height(root)));
+	return bytes == set->pool.node_bytes;
+}
+
 int gpmm__set_check(struct gpmm_set *set)
 {
 	const char *wrong;
@@ -330,6 +387,10 @@ int gpmm__set_check(struct gpmm_set *set)
 		wrong = "a count of areas that is not the tree's";
 	if (!wrong && set->face.find != gpmm__find_path->way(set->face.root))
 		wrong = "the way of a tree of another form";
+	if (!wrong && !tops_agree(set->txn.was.root, set->txn.was.top))
+		wrong = "a top that is not the writers'";
+	if (!wrong && !none_lost(set))
+		wrong = "nodes that nothing reaches";
 	if (wrong) {
 		gpmm__log(GPMM_LOG_ERROR, "the tree has %s", wrong);
 		gpmm__btree_dump(set->face.root);

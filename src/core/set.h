@@ -24,9 +24,12 @@
 /*
  * For writers, what publish() published and what never changes: readers keep
  * taking the cache line of the set's face, and to have it back costs each time.
+ * The same goes for the lines of the top: writers keep one of their own, and
+ * do not look again at the copy of it that is published.
  */
 struct published {
 	uintptr_t root;
+	uintptr_t top;		/* of writers, otherwise as root; 0: none */
 	size_t areas;
 	uint64_t generation;
 	const struct rcu_flavor_struct *flavor;
@@ -41,6 +44,7 @@ struct gpmm_txn {
 	/* References taken for new items; given back on abort. */
 	VEC(struct gpmm_host *) taken;
 	size_t areas;		/* in the tree as it will be */
+	bool changed;		/* the tree is not the published one */
 	struct tell tell;
 };
 

@@ -77,6 +77,7 @@ static int reserve_tree(struct gpmm_txn *txn, struct local_change *local)
 	if (needs_wide(txn)) {
 		plan->local = false;
 		ret = gpmm__btree_widen(&txn->tree);
+		txn->changed |= !ret;
 	}
 	if (plan->local)
 		ret = gpmm__btree_reserve_local(&txn->tree, local);
@@ -117,6 +118,7 @@ static void carry_out(struct gpmm_txn *txn, const struct local_change *local)
 		gpmm__btree_replace(&txn->tree, plan->first, plan->last,
 				    plan->items.v, plan->items.len);
 	txn->areas += plan->items.len - plan->removed;
+	txn->changed = true;
 	plan->root = txn->tree.root;
 }
 
@@ -316,13 +318,16 @@ int gpmm__set_lock(struct gpmm_set *set)
 	return lock_acquire(&set->lock);
 }
 
-/* Start from what is published. */
+/* Start from what is published, with a top of one's own where there is one. */
 static void start(struct gpmm_txn *txn)
 {
-	txn->tree.root = txn->was.root;
+	txn->tree.root = txn->was.top ? txn->was.top : txn->was.root;
 	txn->tree.stamp = ++txn->set->stamp;
-	txn->plan.root = txn->was.root;
+	if (txn->was.top)
+		node_adopt(root_node(txn->was.top), txn->tree.stamp);
+	txn->plan.root = txn->tree.root;
 	txn->areas = txn->was.areas;
+	txn->changed = false;
 }
 
 int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
@@ -354,7 +359,10 @@ static void drop(struct gpmm_txn *txn)
 	struct gpmm_set *set = txn->set;
 	typeof(txn->taken) taken = { 0 };
 
-	gpmm__btree_drop(&txn->tree);
+	if (txn->changed) {
+		gpmm__btree_drop(&txn->tree);
+		txn->was.top = 0;
+	}
 	if (txn->taken.len) {
 		taken = txn->taken;
 		memset(&txn->taken, 0, sizeof(txn->taken));
@@ -383,14 +391,38 @@ static void retire(struct gpmm_txn *txn)
 }
 
 /*
+ * Keep the top for the next transaction, if it is this one's own and there is
+ * room for a copy. Return: the root to publish.
+ */
+static uintptr_t keep_top(struct gpmm_txn *txn)
+{
+	uintptr_t root = txn->tree.root;
+	enum node_class class;
+	void *copy;
+
+	if (txn->was.top)
+		node_list_add(&txn->tree.retired, root_node(txn->was.root));
+	txn->was.top = 0;
+	if (!root_node(root))
+		return 0;
+	class = root_class(root, root_height(root));
+	if (!node_is_of(root_node(root), txn->tree.stamp) ||
+	    !pool_spares(txn->tree.pool, class))
+		return root;
+	copy = gpmm__pool_take(txn->tree.pool, class, txn->tree.stamp);
+	memcpy(copy, root_node(root), node_size(class));
+	txn->was.top = root;
+	return (uintptr_t)copy | (root & ROOT_BITS);
+}
+
+/*
  * Readers see all of it from the store of root on; they read it in
  * gpmm_set_view_rcu(). The generation goes after it, so that whoever reads the
  * new generation finds the new root.
  */
-static void publish(struct gpmm_txn *txn)
+static void publish(struct gpmm_txn *txn, uintptr_t root)
 {
 	struct gpmm_set *set = txn->set;
-	uintptr_t root = root_node(txn->tree.root) ? txn->tree.root : 0;
 
 	/* With this root or the one before, either function will do. */
 	if ((root ^ txn->was.root) & ROOT_BITS)
@@ -471,22 +503,17 @@ static void finish(struct gpmm_set *set)
 		gpmm__set_reclaim(set);
 }
 
-static bool is_idle(const struct gpmm_txn *txn)
-{
-	return txn->tree.root == txn->was.root && !txn->plan.edits.len;
-}
-
 int gpmm_txn_commit(struct gpmm_txn *txn)
 {
 	int ret = rcu_inside(txn->was.flavor) ? -EDEADLK : 0;
 
 	if (!ret && txn->plan.edits.len)
 		ret = tell(txn);
-	if (ret || is_idle(txn)) {
+	if (ret || !txn->changed) {
 		drop(txn);
 		return ret;
 	}
-	publish(txn);
+	publish(txn, keep_top(txn));
 	if (txn->plan.edits.len)
 		gpmm__tell_published(&txn->tell);
 	retire(txn);
@@ -495,22 +522,32 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 	return 0;
 }
 
+/*
+ * Writers' own top stays where it is, unless what is below it moves: then the
+ * next transaction starts from what is published.
+ */
 bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 {
 	struct gpmm_txn *txn = &set->txn;
-	bool moved = false;
+	uintptr_t top = txn->was.top;
+	bool moved;
 
 	if (!gpmm__pool_mark(&set->pool, thorough))
 		return false;
+	txn->was.top = 0;
 	start(txn);
-	if (!gpmm__btree_gather(&txn->tree) &&
-	    txn->tree.root != txn->was.root) {
-		publish(txn);
+	moved = !gpmm__btree_gather(&txn->tree) &&
+		txn->tree.root != txn->was.root;
+	gpmm__pool_unmark(&set->pool);
+	if (moved) {
+		publish(txn, txn->tree.root);
 		retire(txn);
 		set->moves++;
-		moved = true;
 	}
-	gpmm__pool_unmark(&set->pool);
+	if (moved && top)
+		gpmm__pool_give(&set->pool, root_node(top));
+	else
+		txn->was.top = top;
 	reset(txn);
 	return moved;
 }
