@@ -37,12 +37,7 @@ static void setup(enum gpmm_nested_format format, size_t frames)
 
 static void teardown(void)
 {
-	const char *why = "";
-
-	CU_ASSERT_EQUAL(gpmm_nested_validate(t, &why), 0);
-	gpmm_nested_destroy(t);
-	CU_ASSERT_EQUAL(arena.out, 0);
-	nested_arena_fini(&arena);
+	nested_arena_end(&arena, t);
 }
 
 static uint64_t *data_at(uint64_t gpa)

@@ -58,12 +58,7 @@ static void setup(enum gpmm_nested_format format, unsigned int how)
 
 static void teardown(void)
 {
-	const char *why = "";
-
-	CU_ASSERT_EQUAL(gpmm_nested_validate(t, &why), 0);
-	gpmm_nested_destroy(t);
-	CU_ASSERT_EQUAL(arena.out, 0);
-	nested_arena_fini(&arena);
+	nested_arena_end(&arena, t);
 }
 
 #define EACH_FORMAT							\

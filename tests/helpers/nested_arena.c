@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <CUnit/Basic.h>
+
 #define FRAME	4096
 #define POISON	0xfd
 
@@ -41,6 +43,16 @@ void nested_arena_fini(struct nested_arena *arena)
 	munmap(arena->memory, arena->frames * FRAME);
 	free(arena->used);
 	pthread_mutex_destroy(&arena->lock);
+}
+
+void nested_arena_end(struct nested_arena *arena, struct gpmm_nested *t)
+{
+	const char *why = "";
+
+	CU_ASSERT_EQUAL(gpmm_nested_validate(t, &why), 0);
+	gpmm_nested_destroy(t);
+	CU_ASSERT_EQUAL(arena->out, 0);
+	nested_arena_fini(arena);
 }
 
 void *nested_arena_va(struct nested_arena *arena, gpmm_hpa_t pa)

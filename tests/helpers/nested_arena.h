@@ -34,6 +34,8 @@ struct nested_arena {
 
 void nested_arena_init(struct nested_arena *arena, size_t frames);
 void nested_arena_fini(struct nested_arena *arena);
+/* The same, after @t was found whole and destroyed, and every frame is back. */
+void nested_arena_end(struct nested_arena *arena, struct gpmm_nested *t);
 struct gpmm_nested_options nested_arena_options(struct nested_arena *arena,
 						enum gpmm_nested_format format,
 						unsigned int how);
