@@ -357,6 +357,15 @@ static void *pin_it(void *arg)
 	return NULL;
 }
 
+static void stop_watching(struct half_way *half_way)
+{
+	struct uffdio_range all = { (uintptr_t)half_way->area.hva, SIZE };
+
+	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_UNREGISTER, &all), 0);
+	/* Again, for a fault that came while the first one woke the others. */
+	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_WAKE, &all), 0);
+}
+
 /* Until it sleeps, as it should, or has got its pin. */
 static void let_it_try(struct half_way *half_way)
 {
@@ -372,7 +381,6 @@ static void let_it_try(struct half_way *half_way)
 /* The byte found, plus 1. */
 static int pin_half_way(struct half_way *half_way)
 {
-	struct uffdio_range all = { (uintptr_t)half_way->area.hva, SIZE };
 	pthread_t discarder, pinner;
 	struct uffd_msg message;
 	struct pollfd poll_it = { half_way->uffd, POLLIN, 0 };
@@ -385,9 +393,7 @@ static int pin_half_way(struct half_way *half_way)
 			sizeof(message));
 	CU_ASSERT_EQUAL(message.event, UFFD_EVENT_REMOVE);
 	pthread_join(discarder, NULL);
-	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_UNREGISTER, &all), 0);
-	/* Again, for a fault that came while the first one woke the others. */
-	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_WAKE, &all), 0);
+	stop_watching(half_way);
 	pthread_join(pinner, NULL);
 	CU_ASSERT_EQUAL(half_way->discarded, 0);
 	CU_ASSERT_EQUAL(half_way->failed, 0);
@@ -417,7 +423,6 @@ static void a_pin_waits_for_a_discard_under_way(void)
 /* A second discard begins when the first is over, and is waited for, too. */
 static void pin_after_the_first(struct half_way *half_way)
 {
-	struct uffdio_range all = { (uintptr_t)half_way->area.hva, SIZE };
 	pthread_t discarder[2], pinner;
 	struct uffd_msg message;
 	struct pollfd poll_it = { half_way->uffd, POLLIN, 0 };
@@ -438,7 +443,7 @@ static void pin_after_the_first(struct half_way *half_way)
 	CU_ASSERT_EQUAL(read(half_way->uffd, &message, sizeof(message)),
 			sizeof(message));
 	pthread_join(discarder[1], NULL);
-	CU_ASSERT_EQUAL(ioctl(half_way->uffd, UFFDIO_UNREGISTER, &all), 0);
+	stop_watching(half_way);
 	pthread_join(pinner, NULL);
 	CU_ASSERT_EQUAL(half_way->discarded | other.discarded, 0);
 	CU_ASSERT_EQUAL(half_way->failed, 0);
