@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <linux/magic.h>
 #include <unistd.h>
 
@@ -22,6 +21,7 @@
 
 #include <gpmm/host.h>
 
+#include "helpers/child.h"
 #include "helpers/entries.h"
 
 #define KIB (UINT64_C(1) << 10)
@@ -234,36 +234,16 @@ static void advice_holds_for_what_a_discard_puts_there(void)
 	close(options.fd);
 }
 
-/* Who gives up privileges does so in a process of its own. */
-static void in_a_child(int (*run)(rlim_t limit), rlim_t limit)
-{
-	pid_t child;
-	int status;
-
-	fflush(NULL);
-	child = fork();
-	if (!child)
-		_exit(run(limit));
-	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
-		printf("(privileges cannot be dropped here) ");
-	else
-		CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
-}
-
 /* In a process that may lock @limit bytes, and is not root. */
 static int lock_too_much(rlim_t limit)
 {
-	struct rlimit few = { limit, limit };
 	struct gpmm_host_options options = { .size = MIB,
 					     .flags = GPMM_HOST_LOCK };
 	struct gpmm_host *host = NULL;
 	uint64_t before;
 
-	if (setrlimit(RLIMIT_MEMLOCK, &few) ||
-	    (!geteuid() && setresuid(65534, 65534, 65534)))
-		return 77;
+	if (!give_up(RLIMIT_MEMLOCK, limit))
+		return CHILD_SKIPS;
 	/* What the first call takes of libraries' memory is not counted. */
 	if (create(options, &host) != -ENOMEM || host)
 		return 1;
@@ -486,16 +466,14 @@ static void growth_can_be_given_up(void)
 /* In a process that may start @limit threads, none. */
 static int prealloc_alone(rlim_t limit)
 {
-	struct rlimit none = { limit, limit };
 	struct seen seen = { 0 };
 	struct gpmm_host_options options = {
 		.size = 132 * MIB, .prealloc_threads = 3,
 		.progress = note_progress, .progress_arg = &seen };
 	struct gpmm_host *host = NULL;
 
-	if (setrlimit(RLIMIT_NPROC, &none) ||
-	    (!geteuid() && setresuid(65534, 65534, 65534)))
-		return 77;
+	if (!give_up(RLIMIT_NPROC, limit))
+		return CHILD_SKIPS;
 	if (create(options, &host))
 		return 1;
 	gpmm_host_put(host);

@@ -8,17 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "helpers/child.h"
 #include "helpers/entries.h"
 #include "helpers/kvm_suite.h"
 #include "helpers/nested_arena.h"
 
-#define K4	UINT64_C(0x1000)
-#define M2	UINT64_C(0x200000)
-#define G1	UINT64_C(0x40000000)
 #define HPA	(16 * G1)
 #define THREADS	4
 
@@ -389,15 +384,14 @@ static void frames_of_a_sets_changes_come_back(void)
 	CU_ASSERT_EQUAL(count_entries("/proc/self/task"), threads);
 }
 
-/* In a process that may start no thread: what failed to begin holds nothing. */
-static int begin_without_threads(void)
+/* In a process that may start @limit threads, none: what failed to begin holds
+ * nothing. */
+static int begin_alone(rlim_t limit)
 {
-	struct rlimit none = { 0, 0 };
 	struct gpmm_backend *be = gpmm_nested_backend(t);
 
-	if (setrlimit(RLIMIT_NPROC, &none) ||
-	    (!geteuid() && setresuid(65534, 65534, 65534)))
-		return 77;
+	if (!give_up(RLIMIT_NPROC, limit))
+		return CHILD_SKIPS;
 	for (int i = 0; i < 2; i++)
 		if (be->ops->begin(be) != -EAGAIN)
 			return 1;
@@ -406,20 +400,8 @@ static int begin_without_threads(void)
 
 static void a_sets_change_without_a_thread_fails_alone(void)
 {
-	pid_t child;
-	int status;
-
 	setup(GPMM_NESTED_EPT4, 64);
-	fflush(NULL);
-	child = fork();
-	if (!child)
-		_exit(begin_without_threads());
-	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
-	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
-		printf("(privileges cannot be dropped here) ");
-	else
-		CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+	in_a_child(begin_alone, 0);
 	teardown();
 }
 

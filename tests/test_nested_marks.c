@@ -10,9 +10,6 @@
 #include "helpers/kvm_suite.h"
 #include "helpers/nested_arena.h"
 
-#define K4	UINT64_C(0x1000)
-#define M2	UINT64_C(0x200000)
-#define G1	UINT64_C(0x40000000)
 #define HPA	(16 * G1)
 #define BIT(n)	(UINT64_C(1) << (n))
 

@@ -15,9 +15,6 @@
 #include "helpers/nested_arena.h"
 #include "helpers/nested_checker.h"
 
-#define K4		UINT64_C(0x1000)
-#define M2		UINT64_C(0x200000)
-#define G1		UINT64_C(0x40000000)
 /* The pages of the model: 3 GiB, beside a root entry's edge where it fits. */
 #define PAGES		(3 * G1 / K4)
 #define HPA_PAGES	(16 * G1 / K4)

@@ -14,9 +14,6 @@
 #include "helpers/nested_arena.h"
 #include "util/alloc.h"
 
-#define K4	UINT64_C(0x1000)
-#define M2	UINT64_C(0x200000)
-#define G1	UINT64_C(0x40000000)
 #define HPA	(16 * G1)
 #define PIECE	(3 * M2)	/* of contiguous physical memory */
 

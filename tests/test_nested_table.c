@@ -12,9 +12,6 @@
 #include "util/alloc.h"
 #include "util/rcu.h"
 
-#define K4	UINT64_C(0x1000)
-#define M2	UINT64_C(0x200000)
-#define G1	UINT64_C(0x40000000)
 #define HPA	(16 * G1)
 
 static struct nested_arena arena;

@@ -11,7 +11,9 @@
 
 #include <gpmm/nested.h>
 
-#define ARENA_FLUSHES 64
+#define K4	UINT64_C(0x1000)
+#define M2	UINT64_C(0x200000)
+#define G1	UINT64_C(0x40000000)
 
 struct nested_arena {
 	unsigned char *memory;
