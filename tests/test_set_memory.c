@@ -259,6 +259,74 @@ static void test_moved_nodes_wait_for_readers(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+/* So many that slabs are cut from chunks, then none. */
+static struct gpmm_set *leave_none_of_many(void)
+{
+	struct gpmm_set *set;
+	struct gpmm_txn *txn;
+	uint32_t i;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	for (i = 0; i < 64 * COUNT; i++) {
+		struct gpmm_area area = { .start = i * STRIDE,
+					  .size = STRIDE / 2 };
+
+		CU_ASSERT_EQUAL_FATAL(gpmm_txn_map(txn, &area, 0), 0);
+	}
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	/* Its first few were not in chunks; that memory goes. */
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	stop_worker(set);
+	CU_ASSERT_EQUAL(gpmm_set_clear(set), 0);
+	return set;
+}
+
+/* Their leaf and its records lie in chunks of the time when there were many. */
+static void test_few_of_many(void)
+{
+	struct gpmm_set *set = leave_none_of_many();
+	uint64_t moves = set->moves;
+	uint32_t i;
+
+	for (i = 0; i < COUNT; i++)
+		order[i] = i;
+	for (i = COUNT - 60; i < COUNT; i++)
+		CU_ASSERT_EQUAL(put_area(set, i), 0);
+	CU_ASSERT_EQUAL(set->face.root & ROOT_FORM, ROOT_FLAT);
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT_EQUAL(set->moves, moves + 1);
+	CU_ASSERT_EQUAL(set->pool.nodes[LEAF_NARROW], 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)3 * SLAB_ALIGN);
+	CU_ASSERT(has_from(set, COUNT - 60));
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* Slabs of any number of free nodes are found again. */
+static void test_few_come_and_go(void)
+{
+	struct gpmm_set *set;
+	uint32_t i, j;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	stop_worker(set);
+	for (i = 0; i < COUNT; i++)
+		order[i] = i;
+	for (i = COUNT - 20; i < COUNT; i++)
+		CU_ASSERT_EQUAL(put_area(set, i), 0);
+	for (i = 1; i < 60; i++) {
+		for (j = 0; j < i; j++) {
+			CU_ASSERT_EQUAL(remove_area(set, COUNT - 1), 0);
+			CU_ASSERT_EQUAL(put_area(set, COUNT - 1), 0);
+		}
+		CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+		CU_ASSERT(has_from(set, COUNT - 20));
+	}
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)3 * SLAB_ALIGN);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -275,6 +343,10 @@ int main(void)
 		  test_drain_without_memory },
 		{ "nodes that move stay while they are read",
 		  test_moved_nodes_wait_for_readers },
+		{ "a few that are left of many leave their chunks",
+		  test_few_of_many },
+		{ "a few that come and go take no more memory",
+		  test_few_come_and_go },
 		{ 0 },
 	};
 

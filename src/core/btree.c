@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "core/btree.h"
+#include "core/btree_flat.h"
 
 static uintptr_t make_root(void *node, unsigned int height, bool wide)
 {
@@ -22,16 +22,17 @@ static bool is_own(const struct btree *tree, const void *node)
 
 static void *make_node(struct btree *tree, enum node_class class)
 {
+	if (class == LEAF_FLAT)
+		return gpmm__flat_make(tree);
 	return gpmm__pool_take(tree->pool, class, tree->stamp);
 }
 
-/* The tree no longer reaches the node. */
+/* With the block of a flat leaf. */
 static void release(struct btree *tree, void *node)
 {
-	if (is_own(tree, node))
-		gpmm__pool_give(tree->pool, node);
-	else
-		node_list_add(&tree->retired, node);
+	if (node_class_of(node) == LEAF_FLAT)
+		btree_release(tree, ((struct leaf_flat *)node)->block);
+	btree_release(tree, node);
 }
 
 static void release_subtree(struct btree *tree, void *node,
@@ -188,7 +189,7 @@ static void splice(struct btree *tree, enum node_class class, void *node,
 
 	if (total < node_min(class) && total < len)
 		tree->underfull = true;
-	if (total && total <= node_cap(class)) {
+	if (total && total <= node_cap(class) && class != LEAF_FLAT) {
 		splice_within(tree, class, node, len, a, b, items, n);
 		return;
 	}
@@ -497,8 +498,10 @@ static int reserve_small(struct btree *tree, size_t n)
 
 	if (node)
 		total += node_len(root_class(tree->root, 0), node);
-	ret = pool_reserve(tree->pool, LEAF_FLAT,
-				 flat || total > LEAF_CAP);
+	ret = pool_reserve(tree->pool, LEAF_FLAT, flat || total > LEAF_CAP);
+	if (!ret)
+		ret = pool_reserve(tree->pool, RECORD_BLOCK,
+				   flat || total > LEAF_CAP);
 	if (ret)
 		return ret;
 	return pool_reserve(tree->pool, LEAF_NARROW,
@@ -617,6 +620,9 @@ static void drop_own(struct btree *tree, void *node, unsigned int height)
 	if (height)
 		for (unsigned int i = node_len(class, node); i--;)
 			drop_own(tree, node_child(class, node, i), height - 1);
+	if (class == LEAF_FLAT &&
+	    is_own(tree, ((struct leaf_flat *)node)->block))
+		gpmm__pool_give(tree->pool, ((struct leaf_flat *)node)->block);
 	gpmm__pool_give(tree->pool, node);
 }
 

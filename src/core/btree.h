@@ -8,13 +8,15 @@
  * empty tree. Whoever holds a root holds a whole snapshot.
  *
  * Invariants, checked by btree_check.c:
- *  A  a node that a published root reaches is never written
+ *  A  a node that a published root reaches is never written, nor is a record;
+ *     of a flat leaf's block that is every place below @used
  *  B  items ascend and do not overlap; first <= last
  *  C  a key in an inner node is exactly the first granule of its subtree,
  *     its last and gap are exactly the subtree's
  *  D  all leaves are at the same depth; nodes off the right edge hold at
  *     least LEAF_MIN, INNER_MIN items; the top inner node holds two or more;
- *     flat leaves and tall nodes are the top
+ *     flat leaves and tall nodes are the top; of a flat leaf each item's
+ *     record has a place of its own
  *  E  in a narrow tree nothing lies above NARROW_LAST; unused lanes hold
  *     the filler
  */
@@ -156,6 +158,15 @@ struct local_change {
 int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change);
 void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change);
+
+/* The tree no longer reaches a node, or block. */
+static inline void btree_release(struct btree *tree, void *node)
+{
+	if (node_is_of(node, tree->stamp))
+		gpmm__pool_give(tree->pool, node);
+	else
+		node_list_add(&tree->retired, node);
+}
 
 /* Make a narrow tree wide. O(n). Return: 0 or -ENOMEM, tree as before. */
 int gpmm__btree_widen(struct btree *tree);

@@ -29,6 +29,23 @@ static const char *check_lanes(enum node_class class, const void *node,
 	return NULL;
 }
 
+/* Each item's record has a place of its own, which the leaf knows of. */
+static const char *check_places(const struct leaf_flat *leaf, unsigned int len)
+{
+	bool seen[FLAT_PLACES] = { false };
+
+	if (leaf->used > FLAT_PLACES)
+		return "a flat leaf with more places than its block";
+	for (unsigned int i = 0; i < len; i++) {
+		if (leaf->place[i] >= leaf->used)
+			return "a record at a place that counts as free";
+		if (seen[leaf->place[i]])
+			return "two items with one record";
+		seen[leaf->place[i]] = true;
+	}
+	return NULL;
+}
+
 static const char *check_item(struct check *check, const struct item *item)
 {
 	if (item->first > item->last)
@@ -83,6 +100,8 @@ static const char *check_node(struct check *check, void *node,
 	const char *wrong = check_lanes(class, node, len);
 	struct item item;
 
+	if (!wrong && class == LEAF_FLAT)
+		wrong = check_places(node, len);
 	if (!wrong && (!len || (len < node_min(class) && !edge)))
 		wrong = "a node with too few items";
 	*seen = (struct item){ 0 };

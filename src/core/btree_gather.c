@@ -7,18 +7,27 @@ struct gather {
 	size_t copies[NODE_CLASSES];	/* that moving will take */
 };
 
+/* Is the node to move? A flat leaf and its block go together. */
+static bool is_marked(enum node_class class, const void *node)
+{
+	return gpmm__pool_is_marked(node) ||
+	       (class == LEAF_FLAT && gpmm__pool_is_marked(
+			((const struct leaf_flat *)node)->block));
+}
+
 /* Count the nodes that have to move, or to point at one that does. */
 static bool count_in(struct gather *gather, const void *node,
 		     unsigned int height)
 {
 	enum node_class class = root_class(gather->tree->root, height);
-	bool moves = gpmm__pool_is_marked(node);
+	bool moves = is_marked(class, node);
 
 	if (height)
 		for (unsigned int i = node_len(class, node); i--;)
 			moves |= count_in(gather, node_child(class, node, i),
 					  height - 1);
 	gather->copies[class] += moves;
+	gather->copies[RECORD_BLOCK] += moves && class == LEAF_FLAT;
 	return moves;
 }
 
@@ -35,9 +44,12 @@ static int reserve(struct gather *gather)
 static void *copy(struct btree *tree, enum node_class class, void *node)
 {
 	void *to = gpmm__pool_take(tree->pool, class, tree->stamp);
+	struct leaf_flat *flat = to;
 
 	memcpy(to, node, node_size(class));
 	node_list_add(&tree->retired, node);
+	if (class == LEAF_FLAT)
+		flat->block = copy(tree, RECORD_BLOCK, flat->block);
 	return to;
 }
 
@@ -45,7 +57,7 @@ static void *copy(struct btree *tree, enum node_class class, void *node)
 static void *move_in(struct btree *tree, void *node, unsigned int height)
 {
 	enum node_class class = root_class(tree->root, height);
-	void *to = gpmm__pool_is_marked(node) ? copy(tree, class, node) : node;
+	void *to = is_marked(class, node) ? copy(tree, class, node) : node;
 	unsigned int len = height ? node_len(class, node) : 0;
 	struct item item;
 

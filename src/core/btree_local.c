@@ -7,6 +7,7 @@
  */
 #include <assert.h>
 
+#include "core/btree_flat.h"
 #include "core/narrow.h"
 
 #define ALWAYS_INLINE	inline __attribute__((always_inline))
@@ -22,16 +23,14 @@ struct summary {
 /* ------------------------------------------------------------- the leaf --- */
 
 struct leaf {
-	enum node_class class;
 	int32_t *key;
 	struct gpmm_record *record;
 	unsigned int len;
 };
 
-static inline struct leaf leaf_at(enum node_class class, void *node,
-				  unsigned int len)
+static inline struct leaf leaf_at(struct leaf_narrow *node, unsigned int len)
 {
-	return (struct leaf){ class, node, narrow_record(class, node, 0), len };
+	return (struct leaf){ node->key, node->record, len };
 }
 
 static inline int32_t larger(int32_t a, int32_t b)
@@ -148,38 +147,19 @@ static inline void open_up(const struct leaf *to, const struct leaf *from,
 		to->key[i] = NARROW_FILLER;
 }
 
-static inline void put(const struct leaf *leaf, unsigned int i,
-		       const struct item *item)
-{
-	leaf->key[i] = (int32_t)item->first - 1;
-	leaf->record[i] = (struct gpmm_record){
-		.last = (uint32_t)item->last,
-		.flags = item->flags,
-		.link = item->link,
-		.host = item->host,
-		.backend = item->backend,
-	};
-}
-
-/* All keys, a cache line at a time. */
-static inline void copy_keys(const struct leaf *to, const struct leaf *from)
-{
-	for (unsigned int i = 0; i < node_cap(to->class); i += 16)
-		memcpy(&to->key[i], &from->key[i], 16 * sizeof(*to->key));
-}
-
 static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
 				      const struct leaf *from,
 				      const struct splice *splice)
 {
 	if (to->key != from->key) {
-		copy_keys(to, from);
+		memcpy(to->key, from->key, LEAF_CAP * sizeof(*to->key));
 		memcpy(to->record, from->record,
 		       splice->a * sizeof(*to->record));
 	}
 	open_up(to, from, splice->a + splice->n, splice->b);
 	for (unsigned int i = 0; i < splice->n; i++)
-		put(to, splice->a + i, &splice->items[i]);
+		narrow_put(&to->key[splice->a + i], &to->record[splice->a + i],
+			   &splice->items[i]);
 }
 
 /* Memory for a copy of the node on the way, which is not this tree's own. */
@@ -198,19 +178,18 @@ static ALWAYS_INLINE void
 change_items(struct btree *tree, const struct local_change *change,
 	     unsigned int removed, unsigned int n, struct summary *summary)
 {
-	enum node_class class = narrow_leaf_class(tree->root);
 	const struct splice splice = {
 		change->place, change->place + removed, change->items, n,
 	};
-	struct leaf from = leaf_at(class, change->way->node[0], change->len);
+	struct leaf from = leaf_at(change->way->node[0], change->len);
 	struct leaf to;
 
 	node_visit();
 	if (root_height(tree->root))
 		foresee(&from, &splice, summary);
-	to = leaf_at(class, change->shared ?
-			    replace_node(tree, change->way, class, 0) :
-			    change->way->node[0],
+	to = leaf_at(change->shared ?
+			replace_node(tree, change->way, LEAF_NARROW, 0) :
+			change->way->node[0],
 		     change->len - removed + n);
 	splice_leaf(&to, &from, &splice);
 	summary->child = to.key;
@@ -405,13 +384,12 @@ static inline bool fits(const struct btree *tree, enum node_class class,
 	       !root_height(tree->root);
 }
 
-static int reserve(struct btree *tree, enum node_class class,
-		   unsigned int shared)
+static int reserve(struct btree *tree, unsigned int shared)
 {
 	unsigned int top = root_height(tree->root);
 	bool tall = shared > top &&
 		    narrow_inner_class(tree->root, top) == INNER_TALL;
-	int ret = pool_reserve(tree->pool, class, shared > 0);
+	int ret = pool_reserve(tree->pool, LEAF_NARROW, shared > 0);
 
 	shared -= (shared > 0) + tall;
 	if (!ret)
@@ -421,8 +399,7 @@ static int reserve(struct btree *tree, enum node_class class,
 
 static void count_leaf(enum node_class class, struct local_change *change)
 {
-	change->len = narrow_leaf_count(class, change->way->node[0],
-					NARROW_FILLER);
+	change->len = node_len(class, change->way->node[0]);
 }
 
 /*
@@ -450,9 +427,9 @@ int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
 	    !(step_over(class, change) && fits(tree, class, change)))
 		return -ENOENT;
 	change->shared = count_shared(tree, change->way);
-	if (!change->shared)
-		return 0;
-	return reserve(tree, class, change->shared);
+	if (class == LEAF_FLAT)
+		return gpmm__flat_reserve(tree, change);
+	return change->shared ? reserve(tree, change->shared) : 0;
 }
 
 void gpmm__btree_replace_local(struct btree *tree,
@@ -463,7 +440,10 @@ void gpmm__btree_replace_local(struct btree *tree,
 
 	if (top)
 		now = get_step(step_at(tree, change->way, 1));
-	change_leaf(tree, change, &now);
+	if (narrow_leaf_class(tree->root) == LEAF_FLAT)
+		now.child = gpmm__flat_change(tree, change);
+	else
+		change_leaf(tree, change, &now);
 	if (top)
 		change_above(tree, change, now);
 	else

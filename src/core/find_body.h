@@ -48,8 +48,7 @@ FIND(find_flat)(const struct leaf_flat *leaf, uint32_t granule,
 	size_t n = COUNT64(leaf->key, (int32_t)granule);
 
 	node_visit();
-	return n ? narrow_hit(leaf->key, leaf->record, n, granule, shift) :
-		   nothing;
+	return n ? flat_hit(leaf, n, granule, shift) : nothing;
 }
 
 /* In a narrow tree of @height; inlined where @tall and @height are known. */
@@ -59,7 +58,6 @@ FIND(find_narrow)(const void *node, bool tall, unsigned int height,
 {
 	int32_t query = (int32_t)granule;
 	unsigned int above = height;
-	const struct leaf_narrow *leaf;
 	size_t n;
 
 	if (tall) {
@@ -91,9 +89,8 @@ FIND(find_narrow)(const void *node, bool tall, unsigned int height,
 	}
 	node_visit();
 	prefetch_records(height, node);
-	leaf = node;
-	n = COUNT16(leaf->key, query);
-	return narrow_hit(leaf->key, leaf->record, n, granule, shift);
+	return leaf_hit(node, COUNT16((const int32_t *)node, query), granule,
+			shift);
 }
 
 /* Any tree. */
@@ -193,8 +190,8 @@ static TARGET void FIND(seek)(struct gpmm_iter *cursor, uintptr_t root,
 	bool flat = (root & ROOT_FORM) == ROOT_FLAT;
 	bool tall = (root & ROOT_FORM) == ROOT_TALL;
 	int32_t query = narrow_at(granule);
+	enum node_class leaf = flat ? LEAF_FLAT : LEAF_NARROW;
 	const void *node = root_node(root);
-	const struct gpmm_record *record;
 	size_t n;
 
 	for (unsigned int height = root_height(root); height; height--) {
@@ -212,8 +209,7 @@ static TARGET void FIND(seek)(struct gpmm_iter *cursor, uintptr_t root,
 	node_visit();
 	n = flat ? COUNT64((const int32_t *)node, query) :
 		   COUNT16((const int32_t *)node, query);
-	record = narrow_record(flat ? LEAF_FLAT : LEAF_NARROW, node, 0);
-	n -= n && record[n - 1].last >= granule;
+	n -= n && narrow_record(leaf, node, n - 1)->last >= granule;
 	cursor->node[0] = (void *)node;
 	cursor->at[0] = (unsigned int)n;
 }
@@ -250,25 +246,32 @@ static inline TARGET void FIND(finish)(const void **node,
 	for (size_t i = 0; i < GROUP; i++) {
 		const struct leaf_narrow *leaf = node[i];
 
-		hit[i] = narrow_hit(leaf->key, leaf->record,
-				    COUNT16(leaf->key, query[i]),
-				    (uint32_t)query[i], shift);
+		hit[i] = leaf_hit(leaf, COUNT16(leaf->key, query[i]),
+				  (uint32_t)query[i], shift);
 	}
 }
 
-/* All in the same leaf, @flat or not. */
-static inline __attribute__((always_inline)) TARGET void
-FIND(finish_root)(const int32_t *key, const struct gpmm_record *record,
-		  bool flat, const int32_t *query, unsigned int shift,
-		  struct gpmm_hit *hit)
+/* All in the same leaf. */
+static inline TARGET void FIND(finish_one)(const struct leaf_narrow *leaf,
+					   const int32_t *query,
+					   unsigned int shift,
+					   struct gpmm_hit *hit)
 {
 #pragma GCC unroll 4
-	for (size_t i = 0; i < GROUP; i++) {
-		size_t n = flat ? COUNT64(key, query[i]) :
-				  COUNT16(key, query[i]);
+	for (size_t i = 0; i < GROUP; i++)
+		hit[i] = leaf_hit(leaf, COUNT16(leaf->key, query[i]),
+				  (uint32_t)query[i], shift);
+}
 
-		hit[i] = narrow_hit(key, record, n, (uint32_t)query[i], shift);
-	}
+static inline TARGET void FIND(finish_flat)(const struct leaf_flat *leaf,
+					    const int32_t *query,
+					    unsigned int shift,
+					    struct gpmm_hit *hit)
+{
+#pragma GCC unroll 4
+	for (size_t i = 0; i < GROUP; i++)
+		hit[i] = flat_hit(leaf, COUNT64(leaf->key, query[i]),
+				  (uint32_t)query[i], shift);
 }
 
 /* GROUP narrow lookups, level by level, of addresses within the extent. */
@@ -276,19 +279,15 @@ static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
 				      unsigned int shift,
 				      struct gpmm_hit *hit)
 {
-	const struct leaf_flat *flat = root_node(root);
-	const struct leaf_narrow *leaf = root_node(root);
 	unsigned int height = root_height(root);
 	const void *node[GROUP];
 
 	if (!(root & ROOT_BITS)) {
-		FIND(finish_root)(leaf->key, leaf->record, false, query, shift,
-				  hit);
+		FIND(finish_one)(root_node(root), query, shift, hit);
 		return;
 	}
 	if ((root & ROOT_FORM) == ROOT_FLAT) {
-		FIND(finish_root)(flat->key, flat->record, true, query, shift,
-				  hit);
+		FIND(finish_flat)(root_node(root), query, shift, hit);
 		return;
 	}
 #pragma GCC unroll 4

@@ -13,6 +13,12 @@ struct large {
 	uint64_t behind;	/* there is one between @i and @i + 1 */
 };
 
+static inline int32_t leaf_last(enum node_class class, const int32_t *leaf,
+				unsigned int i)
+{
+	return (int32_t)narrow_record(class, leaf, i)->last;
+}
+
 static uint64_t low_bits(unsigned int n)
 {
 	return n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
@@ -49,14 +55,13 @@ static struct large large_inner(struct inner_arrays inner, unsigned int len,
 }
 
 /* The same of four items of a leaf. */
-static uint64_t large_leaf4(const int32_t *key,
-			    const struct gpmm_record *record, unsigned int i,
-			    int32_t size)
+static inline uint64_t large_leaf4(enum node_class class, const int32_t *key,
+				   unsigned int i, int32_t size)
 {
-	__m128i last = _mm_set_epi32((int32_t)record[i + 3].last,
-				     (int32_t)record[i + 2].last,
-				     (int32_t)record[i + 1].last,
-				     (int32_t)record[i].last);
+	__m128i last = _mm_set_epi32(leaf_last(class, key, i + 3),
+				     leaf_last(class, key, i + 2),
+				     leaf_last(class, key, i + 1),
+				     leaf_last(class, key, i));
 	__m128i next = _mm_loadu_si128((const void *)&key[i + 1]);
 
 	return at_least4(_mm_sub_epi32(next, last), _mm_set1_epi32(size - 1));
@@ -79,15 +84,15 @@ static struct large large_inner(struct inner_arrays inner, unsigned int len,
 	return large;
 }
 
-static uint64_t large_leaf4(const int32_t *key,
-			    const struct gpmm_record *record, unsigned int i,
-			    int32_t size)
+static inline uint64_t large_leaf4(enum node_class class, const int32_t *key,
+				   unsigned int i, int32_t size)
 {
 	uint64_t large = 0;
 
 	for (unsigned int j = i; j < i + 4; j++) {
 		/* Behind the last item it may be anything. */
-		uint32_t hole = (uint32_t)key[j + 1] - record[j].last;
+		uint32_t hole = (uint32_t)key[j + 1] -
+				(uint32_t)leaf_last(class, key, j);
 		uint64_t is = (int32_t)hole >= size;
 
 		large |= is << (j - i);
@@ -121,25 +126,26 @@ static unsigned int to_of(enum node_class class, const void *node,
 
 /* ------------------------------------------------------------- leaves --- */
 
-static struct span leaf_hole(const int32_t *key,
-			     const struct gpmm_record *record, unsigned int i)
+static inline struct span leaf_hole(enum node_class class, const int32_t *key,
+				    unsigned int i)
 {
-	return (struct span){ (uint64_t)record[i].last + 1,
+	return (struct span){ (uint64_t)leaf_last(class, key, i) + 1,
 			      (uint64_t)key[i + 1] };
 }
 
-static inline bool fits_behind(const struct hole *hole, const int32_t *key,
-			       const struct gpmm_record *record,
-			       unsigned int i, uint64_t *granule)
+static inline bool fits_behind(enum node_class class, const int32_t *key,
+			       const struct hole *hole, unsigned int i,
+			       uint64_t *granule)
 {
-	return key[i + 1] - (int32_t)record[i].last >= (int32_t)hole->size &&
-	       fits_low(hole, leaf_hole(key, record, i), granule);
+	return key[i + 1] - leaf_last(class, key, i) >= (int32_t)hole->size &&
+	       fits_low(hole, leaf_hole(class, key, i), granule);
 }
 
-static bool lowest_in_leaf(enum node_class class, const int32_t *key,
-			   const struct hole *hole, uint64_t *granule)
+/* Inlined where @class is known. */
+static inline __attribute__((always_inline)) bool
+lowest_in_class(enum node_class class, const int32_t *key,
+		const struct hole *hole, uint64_t *granule)
 {
-	const struct gpmm_record *record = narrow_record(class, key, 0);
 	unsigned int from = from_of(class, key, hole);
 	unsigned int end = from + 2, len;
 	uint64_t bits;
@@ -153,41 +159,48 @@ static bool lowest_in_leaf(enum node_class class, const int32_t *key,
 		if (from + 1 == node_cap(class) ||
 		    key[from + 1] == NARROW_FILLER)
 			return false;
-		if (fits_behind(hole, key, record, from, granule))
+		if (fits_behind(class, key, hole, from, granule))
 			return true;
 	}
 	len = node_len(class, key);
 	bits = low_bits(len - 1) & ~low_bits(from);
 	for (unsigned int i = from & ~3u; i + 1 < len; i += 4) {
-		uint64_t large = large_leaf4(key, record, i,
+		uint64_t large = large_leaf4(class, key, i,
 					     (int32_t)hole->size) & bits >> i;
 
 		for (; large; large &= large - 1) {
 			unsigned int j = i + (unsigned int)
 					 __builtin_ctzll(large);
 
-			if (fits_low(hole, leaf_hole(key, record, j), granule))
+			if (fits_low(hole, leaf_hole(class, key, j), granule))
 				return true;
-			if (record[j].last >= hole->last)
+			if (leaf_hole(class, key, j).first > hole->last)
 				return false;
 		}
 	}
 	return false;
 }
 
+static bool lowest_in_leaf(enum node_class class, const int32_t *key,
+			   const struct hole *hole, uint64_t *granule)
+{
+	if (class == LEAF_FLAT)
+		return lowest_in_class(LEAF_FLAT, key, hole, granule);
+	return lowest_in_class(LEAF_NARROW, key, hole, granule);
+}
+
 static bool highest_in_leaf(enum node_class class, const int32_t *key,
 			    const struct hole *hole, uint64_t *granule)
 {
-	const struct gpmm_record *record = narrow_record(class, key, 0);
 	int32_t size = (int32_t)hole->size;
 
 	node_visit();
 	for (unsigned int i = to_of(class, key, hole); i--;) {
-		if (key[i + 1] - (int32_t)record[i].last < size)
+		if (key[i + 1] - leaf_last(class, key, i) < size)
 			continue;
-		if (fits_high(hole, leaf_hole(key, record, i), granule))
+		if (fits_high(hole, leaf_hole(class, key, i), granule))
 			return true;
-		if (record[i].last < hole->first)
+		if (leaf_hole(class, key, i).first <= hole->first)
 			return false;
 	}
 	return false;

@@ -14,23 +14,6 @@ static inline int32_t narrow_at(uint64_t granule)
 	return granule > NARROW_LAST ? NARROW_FILLER : (int32_t)granule;
 }
 
-/* A leaf's keys stand first; its records after all of them. */
-static inline struct gpmm_record *narrow_record(enum node_class class,
-						  const void *leaf,
-						  unsigned int i)
-{
-	if (class == LEAF_FLAT)
-		return &((struct leaf_flat *)leaf)->record[i];
-	return &((struct leaf_narrow *)leaf)->record[i];
-}
-
-static inline unsigned int narrow_leaf_count(enum node_class class,
-					     const void *leaf, int32_t query)
-{
-	return narrow_count(leaf, class == LEAF_FLAT ? FLAT_CAP : LEAF_CAP,
-			    query);
-}
-
 static inline void narrow_get(enum node_class class, const void *leaf,
 			      unsigned int i, struct item *item)
 {

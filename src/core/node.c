@@ -27,15 +27,6 @@ unsigned int gpmm__node_count(enum node_class class, const void *node,
 	}
 }
 
-/* A narrow leaf's keys stand first; its records after all of them. */
-static struct gpmm_record *narrow_records(enum node_class class,
-					    const void *node)
-{
-	if (class == LEAF_FLAT)
-		return ((struct leaf_flat *)node)->record;
-	return ((struct leaf_narrow *)node)->record;
-}
-
 static void get_inner_narrow(struct inner_arrays inner, unsigned int i,
 			     struct item *item)
 {
@@ -48,7 +39,7 @@ static void get_inner_narrow(struct inner_arrays inner, unsigned int i,
 static void get_leaf_narrow(enum node_class class, const void *node,
 			    unsigned int i, struct item *item)
 {
-	const struct gpmm_record *record = &narrow_records(class, node)[i];
+	const struct gpmm_record *record = narrow_record(class, node, i);
 
 	item->first = (uint64_t)(((const int32_t *)node)[i] + 1);
 	item->last = record->last;
@@ -96,19 +87,6 @@ void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 	}
 }
 
-static void put_leaf_narrow(enum node_class class, void *node, unsigned int i,
-			    const struct item *item)
-{
-	((int32_t *)node)[i] = (int32_t)item->first - 1;
-	narrow_records(class, node)[i] = (struct gpmm_record){
-		.last = (uint32_t)item->last,
-		.flags = item->flags,
-		.link = item->link,
-		.host = item->host,
-		.backend = item->backend,
-	};
-}
-
 static void put_inner_narrow(struct inner_arrays inner, unsigned int i,
 			     const struct item *item)
 {
@@ -142,7 +120,8 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 	switch (class) {
 	case LEAF_NARROW:
 	case LEAF_FLAT:
-		put_leaf_narrow(class, node, i, item);
+		narrow_put((int32_t *)node + i, narrow_record(class, node, i),
+			   item);
 		break;
 	case INNER_NARROW:
 	case INNER_TALL:
@@ -163,16 +142,23 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 	memmove(&to->member[at], &from->member[start],			\
 		n * sizeof(to->member[0]))
 
-static void move_leaf_narrow(enum node_class class, int32_t *to,
-			     unsigned int at, enum node_class from_class,
-			     const int32_t *from, unsigned int start,
-			     unsigned int n)
+static void move_leaf_narrow(struct leaf_narrow *to, unsigned int at,
+			     const struct leaf_narrow *from,
+			     unsigned int start, unsigned int n)
 {
-	struct gpmm_record *record = narrow_records(class, to);
+	MOVE(key);
+	MOVE(record);
+}
 
-	memmove(&to[at], &from[start], n * sizeof(*to));
-	memmove(&record[at], &narrow_records(from_class, from)[start],
-		n * sizeof(*record));
+/* To or from a flat leaf, which is another. */
+static void copy_leaf_flat(enum node_class class, int32_t *to, unsigned int at,
+			   enum node_class from_class, const int32_t *from,
+			   unsigned int start, unsigned int n)
+{
+	memcpy(&to[at], &from[start], n * sizeof(*to));
+	for (unsigned int i = 0; i < n; i++)
+		*narrow_record(class, to, at + i) =
+			*narrow_record(from_class, from, start + i);
 }
 
 static void move_leaf_wide(struct leaf_wide *to, unsigned int at,
@@ -207,10 +193,13 @@ void gpmm__node_move(enum node_class class, void *to, unsigned int at,
 		     enum node_class from_class, const void *from,
 		     unsigned int start, unsigned int n)
 {
+	if (class == LEAF_FLAT || from_class == LEAF_FLAT) {
+		copy_leaf_flat(class, to, at, from_class, from, start, n);
+		return;
+	}
 	switch (class) {
 	case LEAF_NARROW:
-	case LEAF_FLAT:
-		move_leaf_narrow(class, to, at, from_class, from, start, n);
+		move_leaf_narrow(to, at, from, start, n);
 		break;
 	case INNER_NARROW:
 	case INNER_TALL:
@@ -230,8 +219,11 @@ void gpmm__node_set_len(enum node_class class, void *node, unsigned int len)
 	int32_t *key = node;
 
 	switch (class) {
-	case LEAF_NARROW:
 	case LEAF_FLAT:
+		((struct leaf_flat *)node)->used = len;
+		((struct leaf_flat *)node)->len = len;
+		/* fall through */
+	case LEAF_NARROW:
 	case INNER_NARROW:
 	case INNER_TALL:
 		for (unsigned int i = len; i < node_cap(class); i++)

@@ -15,6 +15,12 @@
  * A narrow tree's top may be larger than other nodes, as a scan of 64 keys
  * costs less than one more level: a flat leaf has four times a leaf's items, a
  * tall node twice an inner node's.
+ *
+ * To copy all of a flat leaf's records with every change would be to write 32
+ * cache lines, and readers would lose as many. So they stand apart in a block
+ * that the versions of a leaf share, each at a place of its own: a change takes
+ * places that no version before it has, until there are no more of them and the
+ * block is copied.
  */
 #ifndef GPMM_CORE_NODE_H
 #define GPMM_CORE_NODE_H
@@ -36,6 +42,7 @@
 enum {
 	LEAF_CAP = 16,
 	FLAT_CAP = 64,
+	FLAT_PLACES = 96,	/* of a flat leaf's block */
 	INNER_CAP = 32,
 	TALL_CAP = 64,
 	/* Fewer than these, off the right edge, and a node is mended. */
@@ -50,6 +57,7 @@ enum node_class {
 	INNER_WIDE,
 	LEAF_FLAT,
 	INNER_TALL,
+	RECORD_BLOCK,	/* of a flat leaf, and no node by itself */
 	NODE_CLASSES,
 };
 
@@ -97,9 +105,16 @@ struct inner_tall {
 	uint32_t last[TALL_CAP];
 };
 
+struct record_block {
+	struct gpmm_record record[FLAT_PLACES];
+};
+
 struct leaf_flat {
 	int32_t key[FLAT_CAP];
-	struct gpmm_record record[FLAT_CAP];
+	uint8_t place[FLAT_CAP];	/* of each item's record in the block */
+	struct record_block *block;
+	uint32_t used;		/* no version has the places from here on */
+	uint32_t len;
 };
 
 struct leaf_wide {
@@ -127,6 +142,34 @@ extern unsigned long gpmm__btree_visits;
 #else
 #define node_visit()	((void)0)
 #endif
+
+static inline struct gpmm_record *flat_record(const struct leaf_flat *leaf,
+					      size_t i)
+{
+	return &leaf->block->record[leaf->place[i]];
+}
+
+static inline void narrow_put(int32_t *key, struct gpmm_record *record,
+			      const struct item *item)
+{
+	*key = (int32_t)item->first - 1;
+	*record = (struct gpmm_record){
+		.last = (uint32_t)item->last,
+		.flags = item->flags,
+		.link = item->link,
+		.host = item->host,
+		.backend = item->backend,
+	};
+}
+
+/* Of a narrow leaf, flat or not. */
+static inline struct gpmm_record *narrow_record(enum node_class class,
+						const void *leaf, size_t i)
+{
+	if (class == LEAF_FLAT)
+		return flat_record(leaf, i);
+	return &((struct leaf_narrow *)leaf)->record[i];
+}
 
 static inline enum node_class node_class(bool wide, unsigned int height)
 {
@@ -164,8 +207,9 @@ static inline size_t node_size(enum node_class class)
 		sizeof(struct inner_narrow),
 		(sizeof(struct leaf_wide) + 63) / 64 * 64,
 		(sizeof(struct inner_wide) + 63) / 64 * 64,
-		sizeof(struct leaf_flat),
+		(sizeof(struct leaf_flat) + 63) / 64 * 64,
 		sizeof(struct inner_tall),
+		sizeof(struct record_block),
 	};
 
 	return size[class];
@@ -239,9 +283,10 @@ static inline unsigned int node_len(enum node_class class, const void *node)
 		return narrow_count(node, LEAF_CAP, NARROW_FILLER);
 	case INNER_NARROW:
 		return narrow_count(node, INNER_CAP, NARROW_FILLER);
-	case LEAF_FLAT:
 	case INNER_TALL:
-		return narrow_count(node, FLAT_CAP, NARROW_FILLER);
+		return narrow_count(node, TALL_CAP, NARROW_FILLER);
+	case LEAF_FLAT:
+		return ((const struct leaf_flat *)node)->len;
 	case LEAF_WIDE:
 		return ((const struct leaf_wide *)node)->len;
 	default:
@@ -288,12 +333,14 @@ void gpmm__node_put(enum node_class class, void *node, unsigned int i,
 
 /*
  * Copy @n items, which may overlap; lengths are left alone. The two classes
- * are the same, or both narrow leaves, or both narrow inner nodes.
+ * are the same, or both narrow leaves, or both narrow inner nodes. A flat leaf
+ * that they go to is new.
  */
 void gpmm__node_move(enum node_class class, void *to, unsigned int at,
 		     enum node_class from_class, const void *from,
 		     unsigned int start, unsigned int n);
 
+/* Say how many items a node has now; a flat leaf is new. */
 void gpmm__node_set_len(enum node_class class, void *node, unsigned int len);
 
 /*

@@ -467,17 +467,20 @@ static bool stands_alone(const struct plan *plan, const struct item *item,
 	enum node_class class = narrow_leaf_class(plan->root);
 	const void *leaf = plan->at.node[0];
 	unsigned int at = plan->at.at[0];
-	const struct gpmm_record *after;
+	const struct gpmm_record *before;
 	uint64_t first;
 
 	if (!root_node(plan->root) || root_is_wide(plan->root))
 		return false;
-	after = narrow_record(class, leaf, at);
 	if (item->last + 1 == next &&
-	    (!narrow_first(class, leaf, at, &first) || is_like(after, item)))
+	    (!narrow_first(class, leaf, at, &first) ||
+	     is_like(narrow_record(class, leaf, at), item)))
 		return false;
-	return !at || after[-1].last + UINT64_C(1) < item->first ||
-	       !is_like(&after[-1], item);
+	if (!at)
+		return true;
+	before = narrow_record(class, leaf, at - 1);
+	return before->last + UINT64_C(1) < item->first ||
+	       !is_like(before, item);
 }
 
 /* Precondition: stands_alone(), and a note of the place */

@@ -63,8 +63,11 @@ static void unlink_from(struct pool *pool, struct slab *slab)
 
 static unsigned int bin_of(const struct slab *slab)
 {
-	return slab->free_count == slab->nodes ? BIN_EMPTY :
-						 (slab->free_count + 3u) / 4;
+	unsigned int bin = (slab->free_count + 3u) / 4;
+
+	if (slab->free_count == slab->nodes)
+		return BIN_EMPTY;
+	return bin < BIN_EMPTY ? bin : BIN_EMPTY - 1;
 }
 
 static void move_to(struct pool *pool, struct slab *slab, unsigned int bin)

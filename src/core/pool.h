@@ -21,7 +21,10 @@
 #include "core/node.h"
 #include "util/alloc.h"
 
-/* Slabs lie in bins by how many nodes are free: none, up to 4, 8, ..., all. */
+/*
+ * Slabs lie in bins by how many nodes are free: none, up to 4, 8, ..., more,
+ * all.
+ */
 enum {
 	BIN_FULL,
 	BIN_EMPTY = 8,

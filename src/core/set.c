@@ -355,6 +355,8 @@ static size_t tree_bytes(uintptr_t root, const void *node, unsigned int height)
 	enum node_class class = root_class(root, height);
 	size_t bytes = node_size(class);
 
+	if (class == LEAF_FLAT)
+		bytes += node_size(RECORD_BLOCK);
 	if (height)
 		for (unsigned int i = node_len(class, node); i--;)
 			bytes += tree_bytes(root, node_child(class, node, i),

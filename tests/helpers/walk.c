@@ -395,15 +395,30 @@ static int step_misuse(struct walk *w)
 
 /* ---------------------------------------------------------- transactions */
 
+static uint64_t sum_words(uint64_t sum, const void *from, size_t bytes)
+{
+	const uint64_t *word = from;
+
+	for (size_t i = 0; i < bytes / sizeof(*word); i++)
+		sum = (sum ^ word[i]) * UINT64_C(0x100000001b3);
+	return sum;
+}
+
+/* The records that this version of the leaf, or one before, has. */
+static uint64_t sum_block(const struct leaf_flat *leaf)
+{
+	return sum_words(0, leaf->block->record,
+			 leaf->used * sizeof(leaf->block->record[0]));
+}
+
 static uint64_t sum_nodes(uintptr_t root, const void *node,
 			  unsigned int height)
 {
 	enum node_class class = root_class(root, height);
-	const uint64_t *word = node;
-	uint64_t sum = height;
+	uint64_t sum = sum_words(height, node, node_size(class));
 
-	for (size_t i = 0; i < node_size(class) / sizeof(*word); i++)
-		sum = (sum ^ word[i]) * UINT64_C(0x100000001b3);
+	if (class == LEAF_FLAT)
+		sum = sum * 31 + sum_block(node);
 	for (unsigned int i = 0; height && i < node_len(class, node); i++)
 		sum = sum * 31 + sum_nodes(root, node_child(class, node, i),
 					   height - 1);
