@@ -32,24 +32,13 @@
 		(vec)->len = (vec)->cap = 0;				\
 	} while (0)
 
+/* What vec_reserve() does where there is no room. */
+int gpmm__vec_grow(void **v, size_t *cap, size_t need, size_t size);
+
 static inline int gpmm__vec_reserve(void **v, size_t *cap, size_t need,
 				    size_t size)
 {
-	size_t grown = *cap * 2 > need ? *cap * 2 : need;
-	void *moved;
-
-	if (need <= *cap)
-		return 0;
-	if (grown < 8)
-		grown = 8;
-	if (grown > SIZE_MAX / size)
-		return -ENOMEM;
-	moved = gpmm__realloc(*v, grown * size);
-	if (!moved)
-		return -ENOMEM;
-	*v = moved;
-	*cap = grown;
-	return 0;
+	return need <= *cap ? 0 : gpmm__vec_grow(v, cap, need, size);
 }
 
 #endif
