@@ -32,26 +32,17 @@ static bool can_merge(struct gpmm_backend *be, const struct gpmm_area *left,
 	return true;
 }
 
-static const struct gpmm_backend_ops fanout_ops = {
+const struct gpmm_backend_ops gpmm__fanout_ops = {
 	.abi = GPMM_BACKEND_ABI,
 	.name = "fan-out",
 	.can_merge = can_merge,
 };
 
-bool gpmm__backend_is_fanout(const struct gpmm_backend *be)
+size_t gpmm__fanout_members(const struct gpmm_backend *fanout,
+			    struct gpmm_backend *const **members)
 {
-	return be->ops == &fanout_ops;
-}
-
-size_t gpmm__backend_members(struct gpmm_backend *const *be,
-			     struct gpmm_backend *const **members)
-{
-	if (!gpmm__backend_is_fanout(*be)) {
-		*members = be;
-		return 1;
-	}
-	*members = fanout_of(*be)->member;
-	return fanout_of(*be)->count;
+	*members = fanout_of(fanout)->member;
+	return fanout_of(fanout)->count;
 }
 
 /* There is room. Return: 0; -EINVAL where it would be told all twice. */
@@ -76,14 +67,14 @@ int gpmm_fanout_create(struct gpmm_backend *const *backends, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		if (!backends[i] || !gpmm__backend_is_valid(backends[i]))
 			return -EINVAL;
-		all += gpmm__backend_members(&backends[i], &members);
+		all += backend_members(&backends[i], &members);
 	}
 	made = gpmm__zalloc(sizeof(*made) + all * sizeof(made->member[0]));
 	if (!made)
 		return -ENOMEM;
-	made->be.ops = &fanout_ops;
+	made->be.ops = &gpmm__fanout_ops;
 	for (size_t i = 0; i < count; i++) {
-		size_t n = gpmm__backend_members(&backends[i], &members);
+		size_t n = backend_members(&backends[i], &members);
 
 		for (size_t j = 0; j < n; j++)
 			if (add_member(made, members[j]))

@@ -84,26 +84,36 @@ static int drop_host(struct plan *plan, struct gpmm_host *host)
 	return ret;
 }
 
+static int push_edit(struct plan *plan, enum edit_op op,
+		     const struct item *item, struct span part,
+		     uint32_t new_flags, struct gpmm_backend *be)
+{
+	struct item piece = *item;
+	struct edit *edit;
+
+	if (vec_reserve(&plan->edits, 1))
+		return -ENOMEM;
+	piece.first = part.first;
+	piece.last = part.last;
+	piece.backend = be;
+	edit = &plan->edits.v[plan->edits.len++];
+	edit->op = op;
+	edit->new_flags = new_flags;
+	edit->stuck = false;
+	item_to_area(&piece, plan->shift, &edit->area);
+	return 0;
+}
+
 static int add_edits(struct plan *plan, enum edit_op op,
 		     const struct item *item, struct span part,
 		     uint32_t new_flags)
 {
-	struct item piece = *item;
 	struct gpmm_backend *const *members;
-	size_t n = gpmm__backend_members(&item->backend, &members);
-	int ret = vec_reserve(&plan->edits, n);
+	size_t n = gpmm__fanout_members(item->backend, &members);
+	int ret = 0;
 
-	piece.first = part.first;
-	piece.last = part.last;
-	for (size_t i = 0; !ret && i < n; i++) {
-		struct edit *edit = &plan->edits.v[plan->edits.len++];
-
-		edit->op = op;
-		edit->new_flags = new_flags;
-		edit->stuck = false;
-		item_to_area(&piece, plan->shift, &edit->area);
-		edit->area.backend = members[i];
-	}
+	for (size_t i = 0; !ret && i < n; i++)
+		ret = push_edit(plan, op, item, part, new_flags, members[i]);
 	return ret;
 }
 
@@ -112,8 +122,11 @@ static inline int add_edit(struct plan *plan, enum edit_op op,
 			   const struct item *item, struct span part,
 			   uint32_t new_flags)
 {
-	return backend_is_none(item->backend) ? 0 :
-		add_edits(plan, op, item, part, new_flags);
+	if (backend_is_none(item->backend))
+		return 0;
+	if (backend_is_fanout(item->backend))
+		return add_edits(plan, op, item, part, new_flags);
+	return push_edit(plan, op, item, part, new_flags, item->backend);
 }
 
 static bool backend_agrees(const struct plan *plan, const struct item *left,
@@ -269,21 +282,44 @@ static int merge_after(struct plan *plan)
 	return take_in(plan, item, true);
 }
 
-/* Leave out what stays as it is at the end; look beyond both ends. */
+/*
+ * Is there surely a gap on either side of what was planned? In the leaf it can
+ * be told at once: the position is right behind it.
+ */
+static bool stays_apart(const struct plan *plan)
+{
+	enum node_class class = narrow_leaf_class(plan->root);
+	const struct item *v = plan->items.v;
+	uint64_t next;
+
+	if (!plan->local || !plan->place || root_is_wide(plan->root))
+		return false;
+	return narrow_record(class, plan->leaf, plan->place - 1)->last + 1 <
+	       v[0].first &&
+	       narrow_first(class, plan->leaf, plan->at.at[0], &next) &&
+	       v[plan->items.len - 1].last + 1 < next;
+}
+
+/* Look beyond both ends. */
+static int merge_ends(struct plan *plan)
+{
+	int ret;
+
+	if (!plan->merge || !plan->items.len || stays_apart(plan))
+		return 0;
+	ret = merge_before(plan);
+	return ret ? ret : merge_after(plan);
+}
+
+/* Leave out what stays as it is at the end. */
 static int finish(struct plan *plan)
 {
-	int ret = 0;
-
 	if (!plan->changed)
 		return 0;
 	note_local(plan);
 	plan->items.len = plan->kept;
 	plan->removed = plan->removed_kept;
-	if (plan->merge && plan->items.len)
-		ret = merge_before(plan);
-	if (!ret && plan->merge && plan->items.len)
-		ret = merge_after(plan);
-	return ret;
+	return merge_ends(plan);
 }
 
 /* --------------------------------------------------------------- cutting --- */
@@ -564,6 +600,37 @@ static int update_item(struct plan *plan, const struct item *old,
 	return protect_item(plan, old, span, flags);
 }
 
+/* Precondition: is_one() */
+static int protect_one(struct plan *plan, struct span span,
+		       gpmm_protect_fn *update, void *arg)
+{
+	unsigned int place = plan->at.at[0]++;
+	struct gpmm_area area;
+	struct item item;
+	uint32_t flags;
+	int ret;
+
+	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0], place,
+		   &item);
+	flags = item.flags;
+	item_to_area(&item, plan->shift, &area);
+	if (!update(arg, &area, &flags) || flags == item.flags)
+		return 0;
+	ret = add_edit(plan, EDIT_PROTECT, &item, span, flags);
+	if (!ret)
+		ret = vec_reserve(&plan->items, 1);
+	if (ret)
+		return ret;
+	item.flags = flags;
+	item.touched = item.carried = true;
+	vec_push(&plan->items, item);
+	note_place(plan, place);
+	plan->first = plan->last = item.first;
+	plan->removed = 1;
+	plan->changed = plan->local = true;
+	return merge_ends(plan);
+}
+
 int gpmm__plan_protect(struct plan *plan, struct span span,
 		       gpmm_protect_fn *update, void *arg)
 {
@@ -572,6 +639,8 @@ int gpmm__plan_protect(struct plan *plan, struct span span,
 	int ret;
 
 	start(plan, span.first);
+	if (is_one(plan, span))
+		return protect_one(plan, span, update, arg);
 	while (next_old(plan, span, &old)) {
 		ret = update_item(plan, &old, span, update, arg);
 		if (ret)

@@ -14,7 +14,7 @@ bool gpmm__backend_is_valid(const struct gpmm_backend *be)
 {
 	const struct gpmm_backend_ops *ops = be->ops;
 
-	if (gpmm__backend_is_fanout(be))
+	if (backend_is_fanout(be))
 		return true;
 	return ops && ops->abi == GPMM_BACKEND_ABI && ops->map && ops->unmap &&
 	       ops->protect &&
@@ -226,10 +226,22 @@ static void undo(struct tell *tell, size_t told, size_t *stuck)
 
 /* --------------------------------------------------------------- telling --- */
 
+/* The backend of all edits, where it has begin; or NULL. */
+static struct gpmm_backend *find_sole(const struct tell *tell)
+{
+	struct gpmm_backend *be = tell->edits[0].area.backend;
+
+	for (size_t i = 1; i < tell->n; i++)
+		if (tell->edits[i].area.backend != be)
+			return NULL;
+	return be->ops->begin ? be : NULL;
+}
+
 int gpmm__tell_prepare(struct tell *tell)
 {
 	tell->tellers.len = 0;
-	for (size_t i = 0; i < tell->n; i++) {
+	tell->sole = find_sole(tell);
+	for (size_t i = 0; !tell->sole && i < tell->n; i++) {
 		struct gpmm_backend *be = tell->edits[i].area.backend;
 		struct teller teller = {
 			.be = be,
@@ -295,7 +307,22 @@ static int commit_all(struct tell *tell)
 	return 0;
 }
 
-int gpmm__tell(struct tell *tell, size_t *stuck)
+/* Its own begin, commit and abort make it whole: there is nothing to undo. */
+static int tell_sole(const struct tell *tell, struct gpmm_backend *be)
+{
+	int ret = error_of(be->ops->begin(be));
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; !ret && i < tell->n; i++)
+		ret = call(&tell->edits[i]);
+	if (!ret)
+		return error_of(be->ops->commit(be));
+	be->ops->abort(be);
+	return ret;
+}
+
+static int tell_several(struct tell *tell, size_t *stuck)
 {
 	size_t told = 0;
 	int ret = begin_all(tell);
@@ -306,14 +333,22 @@ int gpmm__tell(struct tell *tell, size_t *stuck)
 	}
 	if (!ret)
 		ret = commit_all(tell);
-	*stuck = 0;
 	if (ret)
 		undo(tell, told, stuck);
 	return *stuck ? -EIO : ret;
 }
 
+int gpmm__tell(struct tell *tell, size_t *stuck)
+{
+	*stuck = 0;
+	return tell->sole ? tell_sole(tell, tell->sole) :
+			    tell_several(tell, stuck);
+}
+
 void gpmm__tell_published(const struct tell *tell)
 {
+	if (tell->sole && tell->sole->ops->published)
+		tell->sole->ops->published(tell->sole);
 	for (size_t i = 0; i < tell->tellers.len; i++) {
 		struct gpmm_backend *be = tell->tellers.v[i].be;
 

@@ -23,6 +23,7 @@ struct teller {
 struct tell {
 	struct edit *edits;
 	size_t n;
+	struct gpmm_backend *sole;	/* has begin and all edits, no teller */
 	VEC(struct teller) tellers;
 };
 
