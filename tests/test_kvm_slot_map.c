@@ -25,6 +25,8 @@ static struct slot *make(size_t place)
 		abort();
 	slot->at.gpa = place * STRIDE;
 	slot->at.size = SIZE;
+	slot->at.flags = place % 7;
+	slot->id = place;
 	return slot;
 }
 
@@ -35,10 +37,12 @@ static void insert(size_t place)
 	gpmm__slot_map_insert(&map, model[place]);
 }
 
-static void resize(size_t place, uint64_t size)
+static void change(size_t place, uint64_t size)
 {
 	model[place]->at.size = size;
-	gpmm__slot_map_resized(&map, model[place]);
+	model[place]->at.flags++;
+	model[place]->id += 3;
+	gpmm__slot_map_changed(&map, model[place]);
 }
 
 static void drop(size_t place)
@@ -54,6 +58,18 @@ static bool meets(size_t place, uint64_t first, uint64_t last)
 	       first < place * STRIDE + model[place]->at.size;
 }
 
+/* Does the slot's block say of it what is so? */
+static bool is_told(const struct slot_walk *walk, const struct slot *slot)
+{
+	const struct slot_block *block = slot_walk_block(walk);
+
+	return block->slot[walk->at] == slot &&
+	       block->gpa[walk->at] == slot->at.gpa &&
+	       block->last[walk->at] == region_last(&slot->at) &&
+	       block->id[walk->at] == slot->id &&
+	       block->flags[walk->at] == slot->at.flags;
+}
+
 /* Does a walk give the model's slots in their order, and no other? */
 static bool agrees(uint64_t first, uint64_t last)
 {
@@ -63,7 +79,7 @@ static bool agrees(uint64_t first, uint64_t last)
 	for (size_t i = 0; i < PLACES; i++) {
 		if (!meets(i, first, last))
 			continue;
-		if (slot != model[i])
+		if (slot != model[i] || !is_told(&walk, slot))
 			return false;
 		slot = gpmm__slot_walk_next(&walk);
 	}
@@ -99,7 +115,7 @@ static void test_random_changes_agree_with_the_model(void)
 		bool come = rng_below(&rng, 8) < (i / 20000 % 2 ? 2u : 6u);
 
 		if (come && model[place])
-			resize(place, 1 + rng_below(&rng, STRIDE));
+			change(place, 1 + rng_below(&rng, STRIDE));
 		else if (come)
 			insert(place);
 		else if (model[place])

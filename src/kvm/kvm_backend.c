@@ -29,12 +29,8 @@ static uint32_t slot_flags(uint32_t flags)
 	return flags & GPMM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 }
 
-/* Are both one to slots, and to their merging? */
-static bool same_slot(uint32_t flags, uint32_t other)
-{
-	return slot_flags(flags) == slot_flags(other) &&
-	       !((flags ^ other) & GPMM_NOMERGE);
-}
+/* Of an area that has a slot, those that make a difference to it. */
+#define SLOT_FLAGS (GPMM_WRITE | GPMM_LOG_DIRTY | GPMM_NOMERGE)
 
 static bool is_guest_memfd(const struct gpmm_area *area)
 {
@@ -42,6 +38,7 @@ static bool is_guest_memfd(const struct gpmm_area *area)
 	       gpmm_host_kind(area->host) == GPMM_HOST_GUEST_MEMFD;
 }
 
+/* Precondition: has_slot(). */
 static struct kvm_region to_region(const struct gpmm_area *area,
 				   uint32_t flags)
 {
@@ -52,7 +49,7 @@ static struct kvm_region to_region(const struct gpmm_area *area,
 		.flags = slot_flags(flags),
 	};
 
-	if (has_slot(area, flags) && is_guest_memfd(area)) {
+	if (is_guest_memfd(area)) {
 		region.flags |= KVM_MEM_GUEST_MEMFD;
 		region.memfd = gpmm_host_fd(area->host);
 		region.memfd_offset = gpmm_host_offset(area->host) +
@@ -110,7 +107,7 @@ static int change_window(struct kvm_backend *kvm, const struct gpmm_area *area,
 
 static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
 {
-	const struct kvm_region region = to_region(area, area->flags);
+	struct kvm_region region;
 	int ret;
 
 	if (!is_wellformed(be, area))
@@ -119,6 +116,7 @@ static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
 		return change_window(to_kvm(be), area, true);
 	if (!has_slot(area, area->flags))
 		return 0;
+	region = to_region(area, area->flags);
 	ret = check_region(to_kvm(be), &region);
 	if (ret)
 		return ret;
@@ -141,7 +139,7 @@ static int kvm_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
 static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 		       uint32_t new_flags)
 {
-	const struct kvm_region region = to_region(area, new_flags);
+	struct kvm_region region;
 	bool had = has_slot(area, area->flags);
 	int ret;
 
@@ -150,8 +148,9 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 	if (!is_wellformed(be, area))
 		return -EINVAL;
 	if (!has_slot(area, new_flags) ||
-	    (had && same_slot(area->flags, new_flags)))
+	    (had && !((area->flags ^ new_flags) & SLOT_FLAGS)))
 		return 0;
+	region = to_region(area, new_flags);
 	ret = check_region(to_kvm(be), &region);
 	if (ret)
 		return ret;
@@ -190,17 +189,15 @@ static int plan(struct kvm_backend *kvm)
 /* Both, or neither. */
 static int apply_plan(struct kvm_backend *kvm)
 {
-	int ret;
+	const bool hooked = !gpmm__hooks_are_idle(&kvm->hooks);
+	int ret = hooked ? gpmm__hooks_apply(&kvm->hooks) : 0;
 
-	if (gpmm__hooks_are_idle(&kvm->hooks))
-		return gpmm__slots_apply(&kvm->slots);
-	ret = gpmm__hooks_apply(&kvm->hooks);
 	if (ret) {
 		gpmm__slots_unplan(&kvm->slots);
 		return ret;
 	}
-	ret = gpmm__slots_apply(&kvm->slots);
-	if (ret && !gpmm__hooks_undo(&kvm->hooks))
+	ret = slots_apply(&kvm->slots);
+	if (ret && hooked && !gpmm__hooks_undo(&kvm->hooks))
 		ret = -EIO;
 	return ret;
 }
@@ -211,6 +208,7 @@ static int apply_plan(struct kvm_backend *kvm)
  */
 static int apply(struct kvm_backend *kvm)
 {
+	const bool logged = !gpmm__dirty_log_is_idle(&kvm->log);
 	bool held = false;
 	int ret = plan(kvm);
 
@@ -218,11 +216,11 @@ static int apply(struct kvm_backend *kvm)
 		return ret;
 	if (kvm->txn.exchange.hole)
 		held = gpmm__gate_close(&kvm->gate);
-	if (gpmm__dirty_log_is_idle(&kvm->log))
-		return apply_plan(kvm);
-	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
+	if (logged)
+		gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = apply_plan(kvm);
-	gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
+	if (logged)
+		gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
 	return ret;
 }
 

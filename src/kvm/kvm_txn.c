@@ -15,10 +15,14 @@
 void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
 {
 	txn->slots = slots;
+	txn->old = NULL;
 	txn->before.count = 0;
 	txn->after.count = 0;
+	slots->changes.at->from.size = 0;
+	slots->changes.at->to.size = 0;
 	if (slots->lost.count)
 		gpmm__slots_repair(slots);
+	txn->single = !slots->lost.count;
 }
 
 /* ---------------------------------------------------------------- nodes --- */
@@ -44,6 +48,31 @@ static void add_piece(struct kvm_txn *txn, const struct kvm_region *region,
 
 /* --------------------------------------------------------------- pieces --- */
 
+/* Precondition: room in txn->before. */
+static void note_taken(struct kvm_txn *txn, struct slot *slot)
+{
+	txn->before.at[txn->before.count++] = slot;
+	slot->taken = true;
+	slot->match = NULL;
+}
+
+/* There is going to be more to it than one slot. */
+static int unfold(struct kvm_txn *txn)
+{
+	const struct slot_change *change = txn->slots->changes.at;
+
+	if (!txn->single)
+		return 0;
+	if (gpmm__slot_array_room(&txn->before, 1) || reserve(txn, 1))
+		return -ENOMEM;
+	if (txn->old)
+		note_taken(txn, txn->old);
+	if (change->to.size)
+		add_piece(txn, &change->to, txn->nomerge);
+	txn->single = false;
+	return 0;
+}
+
 /* Copy a slot of the VM into the transaction. */
 static int take_slot(struct kvm_txn *txn, struct slot *slot)
 {
@@ -51,9 +80,7 @@ static int take_slot(struct kvm_txn *txn, struct slot *slot)
 	    reserve(txn, 1))
 		return -ENOMEM;
 	add_piece(txn, &slot->at, slot->nomerge);
-	txn->before.at[txn->before.count++] = slot;
-	slot->taken = true;
-	slot->match = NULL;
+	note_taken(txn, slot);
 	return 0;
 }
 
@@ -83,6 +110,20 @@ static bool matters(const struct slot *slot, const struct kvm_region *region)
 				    runs_on(region, &slot->at))));
 }
 
+/* Begin with the slots among which are all that matter. */
+static struct slot *walk_start(struct slot_walk *walk, struct kvm_txn *txn,
+			       const struct kvm_region *region, bool nomerge)
+{
+	uint64_t first = region->gpa;
+	uint64_t last = region_last(region);
+
+	if (!nomerge) {
+		first -= first > 0;
+		last += last < UINT64_MAX;
+	}
+	return gpmm__slot_walk_start(walk, &txn->slots->live, first, last);
+}
+
 /*
  * From here on the pieces tell what is in the region, and what it may be
  * merged with.
@@ -90,22 +131,15 @@ static bool matters(const struct slot *slot, const struct kvm_region *region)
 static int take(struct kvm_txn *txn, const struct kvm_region *region,
 		bool nomerge)
 {
-	uint64_t first = region->gpa;
-	uint64_t last = region_last(region);
 	struct slot_walk walk;
 	struct slot *slot;
-	int ret = 0;
+	int ret = unfold(txn);
 
-	if (txn->slots->lost.count &&
-	    gpmm__lost_overlaps(txn->slots, first, last))
-		return -EIO;
-	if (!nomerge) {
-		first -= first > 0;
-		last += last < UINT64_MAX;
-	}
-	for (slot = gpmm__slot_walk_start(&walk, &txn->slots->live, first,
-					  last);
-	     slot && !ret; slot = gpmm__slot_walk_next(&walk))
+	if (!ret && txn->slots->lost.count &&
+	    gpmm__lost_overlaps(txn->slots, region->gpa, region_last(region)))
+		ret = -EIO;
+	for (slot = walk_start(&walk, txn, region, nomerge); slot && !ret;
+	     slot = gpmm__slot_walk_next(&walk))
 		if (matters(slot, region))
 			ret = take_slot(txn, slot);
 	return ret;
@@ -174,12 +208,124 @@ static void add(struct kvm_txn *txn, struct kvm_region region, bool nomerge)
 	add_piece(txn, &region, nomerge);
 }
 
+/* ------------------------------------------------------------- one slot --- */
+
+/* A slot's place in the map, as long as none comes or goes. */
+struct place {
+	struct slot_block *block;	/* NULL: there is no slot */
+	size_t at;
+};
+
+static bool is_at(const struct place *place, const struct kvm_region *region)
+{
+	return place->block->gpa[place->at] == region->gpa &&
+	       place->block->last[place->at] == region_last(region);
+}
+
+/*
+ * Does no slot matter for what is to be in @region, but for one that lies
+ * exactly there?
+ */
+static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
+			 bool nomerge, struct place *there)
+{
+	struct slot_walk walk;
+	struct slot *slot;
+
+	there->block = NULL;
+	for (slot = walk_start(&walk, txn, region, nomerge); slot;
+	     slot = gpmm__slot_walk_next(&walk)) {
+		struct place place = { slot_walk_block(&walk), walk.at };
+
+		if (slot == txn->old)
+			continue;
+		if (is_at(&place, region))
+			*there = place;
+		else if (matters(slot, region))
+			return false;
+	}
+	return true;
+}
+
+/* The slot itself is written when all is done, and asked for meanwhile. */
+static void change_from(struct kvm_txn *txn, const struct place *place,
+			const struct kvm_region *region)
+{
+	struct slot_change *change = txn->slots->changes.at;
+
+	change->id = place->block->id[place->at];
+	change->from.gpa = region->gpa;
+	change->from.size = region->size;
+	change->from.flags = place->block->flags[place->at];
+	txn->old = place->block->slot[place->at];
+	txn->old_flags = &place->block->flags[place->at];
+	__builtin_prefetch(txn->old, 1);
+}
+
+static void change_to(struct kvm_txn *txn, const struct kvm_region *region,
+		      bool nomerge)
+{
+	txn->slots->changes.at->to = *region;
+	txn->nomerge = nomerge;
+}
+
+/* Can the operation be all there is to the transaction? */
+static bool is_first(const struct kvm_txn *txn)
+{
+	return txn->single && !txn->old && !txn->slots->changes.at->to.size;
+}
+
+static bool cut_single(struct kvm_txn *txn, const struct kvm_region *gap)
+{
+	struct place there;
+
+	if (!is_first(txn) || !stands_alone(txn, gap, true, &there))
+		return false;
+	if (there.block)
+		change_from(txn, &there, gap);
+	return true;
+}
+
+/* What has gone before may have been its slot, which moves then. */
+static bool add_single(struct kvm_txn *txn, const struct kvm_region *region,
+		       bool nomerge)
+{
+	struct place there;
+
+	if (!txn->single || txn->slots->changes.at->to.size ||
+	    region->size > SLOT_MAX ||
+	    (txn->old && !gpmm__slot_in_place(&txn->old->at, region)) ||
+	    !stands_alone(txn, region, nomerge, &there) || there.block)
+		return false;
+	change_to(txn, region, nomerge);
+	return true;
+}
+
+static bool replace_single(struct kvm_txn *txn,
+			   const struct kvm_region *region, bool nomerge)
+{
+	struct place there;
+
+	if (!is_first(txn) || !stands_alone(txn, region, nomerge, &there) ||
+	    !there.block ||
+	    (there.block->flags[there.at] ^ region->flags) & ~SLOT_SWITCHES)
+		return false;
+	change_from(txn, &there, region);
+	change_to(txn, region, nomerge);
+	return true;
+}
+
+/* ----------------------------------------------------------- operations --- */
+
 int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
 {
 	/* Nothing is merged across a gap. */
 	const struct kvm_region gap = { .gpa = first, .size = last - first + 1 };
-	int ret = take(txn, &gap, true);
+	int ret;
 
+	if (cut_single(txn, &gap))
+		return 0;
+	ret = take(txn, &gap, true);
 	if (!ret)
 		ret = reserve(txn, 1);
 	if (!ret)
@@ -191,8 +337,11 @@ int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
 		      bool nomerge)
 {
 	struct slot *piece;
-	int ret = take(txn, region, nomerge);
+	int ret;
 
+	if (add_single(txn, region, nomerge))
+		return 0;
+	ret = take(txn, region, nomerge);
 	if (ret)
 		return ret;
 	piece = gpmm__slot_first(&txn->pieces, region->gpa);
@@ -204,28 +353,16 @@ int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
 	return ret;
 }
 
-/* Most often a piece is replaced as a whole, and keeps its place. */
-static bool become_whole(struct kvm_txn *txn, const struct kvm_region *region,
-			 bool nomerge)
-{
-	struct slot *piece = gpmm__slot_first(&txn->pieces, region->gpa);
-
-	if (!piece || piece->at.gpa != region->gpa ||
-	    piece->at.size != region->size)
-		return false;
-	piece->at = *region;
-	piece->nomerge = nomerge;
-	return true;
-}
-
 int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 			  bool nomerge)
 {
-	int ret = take(txn, region, nomerge);
+	int ret;
 
-	if (ret || become_whole(txn, region, nomerge))
-		return ret;
-	ret = reserve(txn, 1 + piece_count(region));
+	if (replace_single(txn, region, nomerge))
+		return 0;
+	ret = take(txn, region, nomerge);
+	if (!ret)
+		ret = reserve(txn, 1 + piece_count(region));
 	if (ret)
 		return ret;
 	cut(txn, region->gpa, region_last(region));
@@ -277,10 +414,38 @@ static int compare_gpa(const void *left, const void *right)
 	return (a->at.gpa > b->at.gpa) - (a->at.gpa < b->at.gpa);
 }
 
+/* It comes or goes, or there is nothing to do. */
+static int plan_number(struct kvm_txn *txn)
+{
+	if (txn->slots->changes.at->to.size &&
+	    (reserve(txn, 1) || gpmm__slot_map_room(&txn->slots->live, 1)))
+		return -ENOMEM;
+	txn->exchange.hole = false;
+	return gpmm__slots_plan_one(txn->slots, &txn->exchange);
+}
+
+/* In place hardly anything is to be done. */
+static int plan_single(struct kvm_txn *txn)
+{
+	struct slots *slots = txn->slots;
+	const struct slot_change *change = slots->changes.at;
+	const struct kvm_region *to = &change->to;
+	bool moves = change->from.gpa != to->gpa;
+
+	if (!txn->old || !to->size)
+		return plan_number(txn);
+	txn->exchange.hole = moves && region_overlaps(&change->from, to);
+	slots->changes.count = moves || change->from.flags != to->flags;
+	return moves ? gpmm__slot_map_room(&slots->live, 1) : 0;
+}
+
 int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 {
-	int ret = gather(txn);
+	int ret;
 
+	if (txn->single)
+		return plan_single(txn);
+	ret = gather(txn);
 	if (!ret)
 		ret = gpmm__slot_map_room(&txn->slots->live, txn->after.count);
 	if (ret)
@@ -294,12 +459,9 @@ int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 /* Where it starts as @new does, it becomes that and keeps its place. */
 static void become(struct kvm_txn *txn, struct slot *old, struct slot *new)
 {
-	bool resized = old->at.size != new->at.size;
-
 	old->id = new->id;
 	old->at = new->at;
-	if (resized)
-		gpmm__slot_map_resized(&txn->slots->live, old);
+	gpmm__slot_map_changed(&txn->slots->live, old);
 	old->nomerge = new->nomerge;
 	old->taken = false;
 	old->match = NULL;
@@ -318,8 +480,46 @@ static void retire(struct kvm_txn *txn, struct slot *old)
 	gpmm__spare_give(&txn->spare, old);
 }
 
+static void come(struct kvm_txn *txn, const struct slot_change *change)
+{
+	struct slot *slot = gpmm__spare_take(&txn->spare);
+
+	slot->at = change->to;
+	slot->id = change->id;
+	slot->nomerge = txn->nomerge;
+	slot->taken = false;
+	slot->missing = false;
+	take_over(txn, slot);
+}
+
+static void done_single(struct kvm_txn *txn)
+{
+	const struct slot_change *change = txn->slots->changes.at;
+	const bool moves = change->from.gpa != change->to.gpa;
+	struct slot *slot = txn->old;
+
+	if (!change->to.size) {
+		if (slot)
+			retire(txn, slot);
+		return;
+	}
+	if (!slot) {
+		come(txn, change);
+		return;
+	}
+	if (moves)
+		gpmm__slot_map_remove(&txn->slots->live, slot);
+	slot->at.gpa = change->to.gpa;
+	slot->at.flags = change->to.flags;
+	slot->nomerge = txn->nomerge;
+	if (moves)
+		gpmm__slot_map_insert(&txn->slots->live, slot);
+	else
+		*txn->old_flags = slot->at.flags;
+}
+
 /* Both arrays are sorted; what goes makes room before anything comes. */
-void gpmm__kvm_txn_done(struct kvm_txn *txn)
+static void done_all(struct kvm_txn *txn)
 {
 	struct slot_array *before = &txn->before;
 	struct slot_array *after = &txn->after;
@@ -340,8 +540,16 @@ void gpmm__kvm_txn_done(struct kvm_txn *txn)
 	}
 	for (j = 0; j < come; j++)
 		take_over(txn, after->at[j]);
-	txn->before.count = 0;
-	txn->after.count = 0;
+	before->count = 0;
+	after->count = 0;
+}
+
+void gpmm__kvm_txn_done(struct kvm_txn *txn)
+{
+	if (txn->single)
+		done_single(txn);
+	else
+		done_all(txn);
 	gpmm__spare_trim(&txn->spare);
 	gpmm__slot_map_trim(&txn->slots->live);
 }

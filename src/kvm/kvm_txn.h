@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A transaction on slots: nothing is told to KVM until its commit, which
- * compares the ranges it touched before and after.
+ * compares the ranges it touched before and after. Most change, make, move or
+ * delete one slot that is merged with none: as long as there is no more to it,
+ * that is a change ready to be made, and the pictures stay empty.
  */
 #ifndef GPMM_KVM_TXN_H
 #define GPMM_KVM_TXN_H
@@ -10,6 +12,14 @@
 
 struct kvm_txn {
 	struct slots *slots;
+	/*
+	 * All of it is slots->changes.at[0], without the host memory of what
+	 * was before; from nothing to nothing is empty.
+	 */
+	bool single;
+	bool nomerge;		/* of what that slot becomes */
+	struct slot *old;	/* what it is; NULL: it comes, or is not */
+	uint32_t *old_flags;	/* of @old, in the map */
 	/* The slots of every range touched, as they are in the VM ... */
 	struct slot_array before;
 	/* ... and as they are to be, in pieces, then put together. */
@@ -25,7 +35,10 @@ void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots);
 int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
 		      bool nomerge);
 int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last);
-/* The same as to cut the region's range and add the region, but whole. */
+/*
+ * The same as to cut the region's range and add the region, but whole. Where
+ * there are slots the memory is theirs.
+ */
 int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 			  bool nomerge);
 

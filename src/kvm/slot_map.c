@@ -232,6 +232,18 @@ static void shift(struct slot_block *block, size_t from,
 		n * sizeof(*block->last));
 	memmove(other->slot + to, block->slot + from,
 		n * sizeof(*block->slot));
+	memmove(other->id + to, block->id + from, n * sizeof(*block->id));
+	memmove(other->flags + to, block->flags + from,
+		n * sizeof(*block->flags));
+}
+
+static void put(struct slot_block *block, size_t at, struct slot *slot)
+{
+	block->gpa[at] = slot->at.gpa;
+	block->last[at] = region_last(&slot->at);
+	block->slot[at] = slot;
+	block->id[at] = slot->id;
+	block->flags[at] = slot->at.flags;
 }
 
 /* Move all but @kept of a block into a new one after it. */
@@ -276,9 +288,7 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot)
 	size_t at = count_up_to(block, gpa);
 
 	shift(block, at, block, at + 1);
-	block->gpa[at] = gpa;
-	block->last[at] = region_last(&slot->at);
-	block->slot[at] = slot;
+	put(block, at, slot);
 	block->count++;
 	map->runs[run].gpa = *block->gpa;
 }
@@ -305,11 +315,10 @@ void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot)
 		drop_run(map, run);
 }
 
-void gpmm__slot_map_resized(struct slot_map *map, const struct slot *slot)
+void gpmm__slot_map_changed(struct slot_map *map, struct slot *slot)
 {
 	struct slot_block *block =
 		map->runs[find_run(map, slot->at.gpa)].block;
 
-	block->last[count_up_to(block, slot->at.gpa) - 1] =
-		region_last(&slot->at);
+	put(block, count_up_to(block, slot->at.gpa) - 1, slot);
 }

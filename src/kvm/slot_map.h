@@ -3,25 +3,28 @@
  * The VM's slots in the order of their guest addresses: blocks of some, and an
  * array of where each block begins. After an ioctl all of it is out of the
  * caches, so what counts is how often a lookup waits for lines, one after the
- * other: among 4096 slots five times, where a binary tree has twelve nodes.
+ * other: among 4096 slots five times, where a binary tree has twelve nodes. A
+ * slot itself is the coldest, as nobody else uses its line: where it is changed
+ * as a whole its block says all there is to know.
  *
  * Invariant:
  * G  Blocks ascend by guest address, as do the slots in each; none is empty,
- *    and its run says where it begins.
+ *    and its run says where it begins. What a block says of a slot is so.
  */
 #ifndef GPMM_KVM_SLOT_MAP_H
 #define GPMM_KVM_SLOT_MAP_H
 
 #include "kvm/slot_tree.h"
 
-/* So that a block has four cache lines. */
-#define SLOT_BLOCK 10
+/* So that a block has six cache lines. */
+#define SLOT_BLOCK 11
 
 struct slot_block {
-	/* Of each, so that none is looked at that lies beside a range. */
 	uint64_t gpa[SLOT_BLOCK];
 	uint64_t last[SLOT_BLOCK];
 	struct slot *slot[SLOT_BLOCK];
+	uint32_t id[SLOT_BLOCK];
+	uint32_t flags[SLOT_BLOCK];
 	size_t count;
 	struct slot_block *next;	/* spare */
 };
@@ -53,8 +56,8 @@ static inline int gpmm__slot_map_room(struct slot_map *map, size_t more)
 void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot);
 void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot);
 
-/* Its size has changed. */
-void gpmm__slot_map_resized(struct slot_map *map, const struct slot *slot);
+/* Anything but its guest address has changed. */
+void gpmm__slot_map_changed(struct slot_map *map, struct slot *slot);
 
 /* Free the room that is not used, or every slot and the map. */
 void gpmm__slot_map_trim(struct slot_map *map);
@@ -74,6 +77,12 @@ struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
 				   uint64_t last);
 /* Return: the next one, or NULL. */
 struct slot *gpmm__slot_walk_next(struct slot_walk *walk);
+
+/* Where the slot that a walk has come to stands: at walk->at. */
+static inline struct slot_block *slot_walk_block(const struct slot_walk *walk)
+{
+	return walk->map->runs[walk->run].block;
+}
 
 /* Return: a slot that has a byte of [first, last], the lowest, or NULL. */
 static inline struct slot *gpmm__slot_map_find(struct slot_map *map,

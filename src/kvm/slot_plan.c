@@ -12,8 +12,6 @@
 
 /* ------------------------------------------------------------- pairing --- */
 
-#define IN_PLACE_FLAGS KVM_MEM_LOG_DIRTY_PAGES
-
 static int compare(uint64_t a, uint64_t b)
 {
 	return (a > b) - (a < b);
@@ -30,7 +28,16 @@ static int compare_memfd(const struct kvm_region *a,
 	return ret ? ret : compare(a->memfd_offset, b->memfd_offset);
 }
 
-/* Equal where KVM can make one of the other in place. */
+bool gpmm__slot_in_place(const struct kvm_region *from,
+			 const struct kvm_region *to)
+{
+	return from->hva == to->hva && from->size == to->size &&
+	       !((from->flags ^ to->flags) & ~SLOT_SWITCHES) &&
+	       (!(from->flags & KVM_MEM_GUEST_MEMFD) ||
+		!compare_memfd(from, to));
+}
+
+/* The same, as an order in which those are equal. */
 static int compare_kind(const struct slot *a, const struct slot *b)
 {
 	int ret = compare(a->at.hva, b->at.hva);
@@ -38,8 +45,8 @@ static int compare_kind(const struct slot *a, const struct slot *b)
 	if (!ret)
 		ret = compare(a->at.size, b->at.size);
 	if (!ret)
-		ret = compare(a->at.flags & ~IN_PLACE_FLAGS,
-			      b->at.flags & ~IN_PLACE_FLAGS);
+		ret = compare(a->at.flags & ~SLOT_SWITCHES,
+			      b->at.flags & ~SLOT_SWITCHES);
 	if (!ret && a->at.flags & KVM_MEM_GUEST_MEMFD)
 		ret = compare_memfd(&a->at, &b->at);
 	return ret;
@@ -114,9 +121,6 @@ static int pair_all(struct slots *slots, struct exchange *exchange)
 {
 	struct slot_array *by_host = slots->by_host;
 
-	/* One that stays: plan_in_place(). */
-	if (exchange->before->count <= 1 && exchange->after->count <= 1)
-		return 0;
 	if (sort_by_host(&by_host[0], exchange->before) ||
 	    sort_by_host(&by_host[1], exchange->after))
 		return -ENOMEM;
@@ -347,24 +351,6 @@ static bool makes_hole(const struct exchange *exchange)
 	return false;
 }
 
-/* One slot that stays, if changed: many a transaction is no more than that. */
-static bool plan_in_place(struct slots *slots, struct exchange *exchange)
-{
-	struct slot *from, *to;
-
-	if (exchange->before->count != 1 || exchange->after->count != 1)
-		return false;
-	from = *exchange->before->at;
-	to = *exchange->after->at;
-	if (compare_kind(from, to))
-		return false;
-	match(from, to);
-	if (!same_region(&from->at, &to->at))
-		add_change(slots, from->id, from, to);
-	exchange->hole = !stays(from) && region_overlaps(&from->at, &to->at);
-	return true;
-}
-
 int gpmm__slots_plan(struct slots *slots, struct exchange *exchange)
 {
 	size_t most = exchange->before->count + exchange->after->count;
@@ -375,8 +361,6 @@ int gpmm__slots_plan(struct slots *slots, struct exchange *exchange)
 	if (gpmm__change_array_room(&slots->changes, most) ||
 	    gpmm__change_array_room(&slots->lost, slots->lost.count + most))
 		return -ENOMEM;
-	if (plan_in_place(slots, exchange))
-		return 0;
 	if (pair_all(slots, exchange))
 		return -ENOMEM;
 	emit_deletes(slots, exchange);
@@ -387,5 +371,21 @@ int gpmm__slots_plan(struct slots *slots, struct exchange *exchange)
 	exchange->hole = slots->changes.count && makes_hole(exchange);
 	give_deleted(slots);
 	emit_creates(slots, exchange);
+	return 0;
+}
+
+int gpmm__slots_plan_one(struct slots *slots, struct exchange *exchange)
+{
+	struct slot_change *change = slots->changes.at;
+
+	exchange->deletes = change->from.size > 0;
+	exchange->creates = change->to.size > 0;
+	slots->changes.count = exchange->deletes + exchange->creates;
+	if (!within_budget(slots, exchange))
+		return -ENOSPC;
+	if (exchange->deletes)
+		gpmm__slot_ids_give(&slots->ids, change->id);
+	if (exchange->creates)
+		change->id = gpmm__slot_ids_take(&slots->ids);
 	return 0;
 }

@@ -58,7 +58,7 @@ struct slot *gpmm__slot_first(struct slot_tree *tree, uint64_t addr);
 /* Free every slot of the tree, which is empty afterwards. */
 void gpmm__slot_free_all(struct slot_tree *tree);
 
-/* Nodes at hand for what must not fail, by @left. */
+/* Nodes at hand for what must not fail, by @match. */
 struct spare_slots {
 	struct slot *first;
 	size_t count;
@@ -71,7 +71,7 @@ static inline struct slot *gpmm__spare_take(struct spare_slots *spare)
 {
 	struct slot *slot = spare->first;
 
-	spare->first = slot->left;
+	spare->first = slot->match;
 	spare->count--;
 	return slot;
 }
@@ -79,7 +79,7 @@ static inline struct slot *gpmm__spare_take(struct spare_slots *spare)
 static inline void gpmm__spare_give(struct spare_slots *spare,
 				    struct slot *slot)
 {
-	slot->left = spare->first;
+	slot->match = spare->first;
 	spare->first = slot;
 	spare->count++;
 }

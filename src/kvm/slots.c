@@ -10,9 +10,17 @@
 int gpmm__slots_init(struct slots *slots, struct kvm_sys *sys, uint32_t first,
 		     uint32_t count)
 {
+	int ret;
+
 	memset(slots, 0, sizeof(*slots));
 	slots->sys = sys;
-	return gpmm__slot_ids_init(&slots->ids, first, count);
+	ret = gpmm__change_array_room(&slots->changes, 1);
+	if (ret)
+		return ret;
+	ret = gpmm__slot_ids_init(&slots->ids, first, count);
+	if (ret)
+		gpmm__free(slots->changes.at);
+	return ret;
 }
 
 void gpmm__slots_fini(struct slots *slots)
@@ -52,15 +60,6 @@ void gpmm__slot_array_sort(struct slot_array *array,
 		qsort(at, array->count, sizeof(*at), compare);
 }
 
-static int set_region(struct slots *slots, uint32_t id,
-		      const struct kvm_region *to)
-{
-	static const struct kvm_region none;
-
-	return gpmm__kvm_set_region(slots->sys, slots->address_space | id,
-				    to->size ? to : &none);
-}
-
 /* Undo the first @count changes, last first. Return: whether all succeeded. */
 static bool undo(struct slots *slots, size_t count)
 {
@@ -69,7 +68,7 @@ static bool undo(struct slots *slots, size_t count)
 	while (count--) {
 		const struct slot_change *change = &slots->changes.at[count];
 
-		if (!set_region(slots, change->id, &change->from))
+		if (!slot_set(slots, change->id, &change->from))
 			continue;
 		gpmm__lost_add(slots, change);
 		whole = false;
@@ -77,26 +76,10 @@ static bool undo(struct slots *slots, size_t count)
 	return whole;
 }
 
-int gpmm__slots_apply(struct slots *slots)
+int gpmm__slots_undo(struct slots *slots, size_t count, int error)
 {
-	struct change_array *changes = &slots->changes;
-	size_t done = 0;
-	bool whole;
-	int ret = 0;
-
-	while (done < changes->count) {
-		const struct slot_change *change = &changes->at[done];
-
-		ret = set_region(slots, change->id, &change->to);
-		if (ret)
-			break;
-		done++;
-	}
-	if (!ret)
-		return 0;
 	gpmm__slots_unplan(slots);
-	whole = undo(slots, done);
-	return whole ? ret : -EIO;
+	return undo(slots, count) ? error : -EIO;
 }
 
 void gpmm__slots_repair(struct slots *slots)
@@ -108,7 +91,7 @@ void gpmm__slots_repair(struct slots *slots)
 	for (i = 0; i < lost->count; i++) {
 		struct slot_change change = lost->at[i];
 
-		if (set_region(slots, change.id, &change.from))
+		if (slot_set(slots, change.id, &change.from))
 			lost->at[kept++] = change;
 		else
 			gpmm__lost_found(slots, &change);

@@ -105,18 +105,54 @@ static inline int gpmm__change_array_room(struct change_array *array,
  */
 int gpmm__slots_plan(struct slots *slots, struct exchange *exchange);
 
+/* The flags that KVM can change of a slot. */
+#define SLOT_SWITCHES ((uint32_t)KVM_MEM_LOG_DIRTY_PAGES)
+
+/* Can KVM change a slot, but for its number, without deleting it? */
+bool gpmm__slot_in_place(const struct kvm_region *from,
+			 const struct kvm_region *to);
+
+/*
+ * The same as gpmm__slots_plan() where one slot comes or goes. The first of
+ * slots->changes says so already, but for the number of one that comes.
+ */
+int gpmm__slots_plan_one(struct slots *slots, struct exchange *exchange);
+
 /* Give back what gpmm__slots_plan() took. */
 void gpmm__slots_unplan(struct slots *slots);
 
+/* Make a slot what is wanted, or delete it (size 0). Return: 0 or -errno. */
+static inline int slot_set(struct slots *slots, uint32_t id,
+			   const struct kvm_region *to)
+{
+	static const struct kvm_region none;
+
+	return gpmm__kvm_set_region(slots->sys, slots->address_space | id,
+				    to->size ? to : &none);
+}
+
 /*
- * gpmm__slots_apply - make the planned ioctls
- *
- * Where one fails, those before it are undone in reverse and the plan is
- * given back.
- *
- * Return: 0; what the failing ioctl returned; -EIO where an undo failed too.
+ * Undo the first @count of the planned ioctls, in reverse, and give the plan
+ * back. Return: @error; -EIO where an undo failed.
  */
-int gpmm__slots_apply(struct slots *slots);
+int gpmm__slots_undo(struct slots *slots, size_t count, int error);
+
+/*
+ * Make the planned ioctls.
+ * Return: 0; what the failing one returned, with all undone; -EIO where an
+ * undo failed too.
+ */
+static inline int slots_apply(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->changes.count; i++) {
+		const struct slot_change *change = &slots->changes.at[i];
+		int ret = slot_set(slots, change->id, &change->to);
+
+		if (ret)
+			return gpmm__slots_undo(slots, i, ret);
+	}
+	return 0;
+}
 
 /* Try again what could not be undone. */
 void gpmm__slots_repair(struct slots *slots);
