@@ -230,6 +230,48 @@ static void stage_close(struct stage *s)
 	mock_fini(&s->c);
 }
 
+/* Two areas of @mock's in one transaction. */
+static int map_two(struct stage *s, struct mock *mock)
+{
+	struct gpmm_txn *txn = begin(s->set);
+	struct gpmm_area area = area_of(0x1000, 0x100, 1);
+
+	area.backend = &mock->be;
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+	area.start = 0x2000;
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+	s->story.text[0] = 0;
+	s->story.words = 0;
+	return gpmm_txn_commit(txn);
+}
+
+static void fail_two(struct stage *s, unsigned int kind, unsigned long skip,
+		     const char *text)
+{
+	mock_fail(&s->a, kind, skip, 1, -EPERM);
+	CU_ASSERT_EQUAL(map_two(s, &s->a), -EPERM);
+	CU_ASSERT_STRING_EQUAL(s->story.text, text);
+	CU_ASSERT(gpmm_set_is_empty(s->set));
+	CU_ASSERT(mock_all(&s->a, 0, MOCK_SIZE, 0));
+	CU_ASSERT_FALSE(s->a.in_txn);
+}
+
+static void test_one_backend_is_told_alone(void)
+{
+	struct stage s;
+
+	stage_open(&s);
+	fail_two(&s, MOCK_BEGIN, 0, "a(");
+	fail_two(&s, MOCK_MAP, 0, "a(ama!");
+	fail_two(&s, MOCK_MAP, 1, "a(amama!");
+	fail_two(&s, MOCK_COMMIT, 0, "a(amama)");
+	CU_ASSERT_EQUAL(map_two(&s, &s.a), 0);
+	CU_ASSERT_STRING_EQUAL(s.story.text, "a(amama)a*");
+	CU_ASSERT_EQUAL(s.story.len_seen[3], 0);
+	CU_ASSERT_EQUAL(s.story.len_seen[4], 2);
+	stage_close(&s);
+}
+
 /* One area of each, a to c, in one transaction. */
 static int map_each(struct stage *s, gpmm_gpa_t start)
 {
@@ -344,6 +386,44 @@ static void test_failure_without_a_cause(void)
 	world_close(&w);
 }
 
+/* Sets flags, but says no; or says yes to what they are. */
+static bool change_your_mind(void *arg, const struct gpmm_area *area,
+			     uint32_t *flags)
+{
+	bool yes = *(bool *)arg;
+
+	*flags = yes ? area->flags : area->flags + 1;
+	return yes;
+}
+
+static void test_protect_that_changes_nothing_tells_nobody(void)
+{
+	struct world w;
+	uint64_t generation;
+	int yes;
+
+	world_open(&w);
+	CU_ASSERT_EQUAL(put(w.set, 0x1000, 0x1000, 1), 0);
+	CU_ASSERT_EQUAL(put(w.set, 0x4000, 0x1000, 1), 0);
+	w.mock.acts = 0;
+	generation = gpmm_set_generation(w.set);
+	for (yes = 0; yes < 2; yes++) {
+		bool arg = yes;
+
+		/* One area as a whole, a part of it, and several. */
+		CU_ASSERT_EQUAL(gpmm_set_protect(w.set, 0x1000, 0x1000,
+						 change_your_mind, &arg), 0);
+		CU_ASSERT_EQUAL(gpmm_set_protect(w.set, 0x1800, 0x100,
+						 change_your_mind, &arg), 0);
+		CU_ASSERT_EQUAL(gpmm_set_protect(w.set, 0, 0x8000,
+						 change_your_mind, &arg), 0);
+	}
+	CU_ASSERT_EQUAL(w.mock.acts, 0);
+	CU_ASSERT_EQUAL(gpmm_set_generation(w.set), generation);
+	CU_ASSERT(HOLDS(w.set, { 0x1000, 0x1000, 1 }, { 0x4000, 0x1000, 1 }));
+	world_close(&w);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -360,10 +440,14 @@ int main(void)
 		  test_a_thousand_changes_in_one },
 		{ "backends are told in order, readers see it between",
 		  test_backends_are_told_in_order },
+		{ "one backend is told alone",
+		  test_one_backend_is_told_alone },
 		{ "several backends have all of it or nothing",
 		  test_all_or_nothing },
 		{ "a backend without transactions hears of publication",
 		  test_published_without_transactions },
+		{ "a protect that changes nothing tells nobody",
+		  test_protect_that_changes_nothing_tells_nobody },
 		{ "a failure without a cause is -EIO",
 		  test_failure_without_a_cause },
 		{ 0 },

@@ -300,15 +300,18 @@ static bool stays_apart(const struct plan *plan)
 	       v[plan->items.len - 1].last + 1 < next;
 }
 
+static int merge_both(struct plan *plan)
+{
+	int ret = merge_before(plan);
+
+	return ret ? ret : merge_after(plan);
+}
+
 /* Look beyond both ends. */
 static int merge_ends(struct plan *plan)
 {
-	int ret;
-
-	if (!plan->merge || !plan->items.len || stays_apart(plan))
-		return 0;
-	ret = merge_before(plan);
-	return ret ? ret : merge_after(plan);
+	return !plan->merge || !plan->items.len || stays_apart(plan) ? 0 :
+		merge_both(plan);
 }
 
 /* Leave out what stays as it is at the end. */
