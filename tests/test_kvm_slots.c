@@ -218,6 +218,23 @@ static void test_nomerge_areas_keep_slots_of_their_own(void)
 	teardown();
 }
 
+static void test_nomerge_lasts_beyond_the_first_operation(void)
+{
+	setup();
+	begin();
+	map(at(0, 2, 0, GPMM_RW | GPMM_NOMERGE));
+	map(at(2, 2, 2, GPMM_RW));
+	CU_ASSERT_EQUAL(cost(), 2);
+	CU_ASSERT(slot_is(0, 2, 0, 0) && slot_is(2, 2, 2, 0));
+	begin();
+	unmap(at(2, 2, 2, GPMM_RW));
+	map(at(4, 2, 2, GPMM_RW | GPMM_NOMERGE));
+	CU_ASSERT_EQUAL(cost(), 1);
+	CU_ASSERT_EQUAL(map_alone(at(6, 2, 4, GPMM_RW)), 0);
+	CU_ASSERT(slot_is(4, 2, 2, 0) && slot_is(6, 2, 4, 0));
+	teardown();
+}
+
 /* Told later it is the same: a slot that was alone stays as it is. */
 static void test_protect_may_say_nomerge(void)
 {
@@ -321,6 +338,40 @@ static void test_memory_that_moves_keeps_its_slot(void)
 	CU_ASSERT_EQUAL(cost(), 1);
 	CU_ASSERT(slot_is(10, 4, 50, KVM_MEM_LOG_DIRTY_PAGES));
 	CU_ASSERT_EQUAL(kvm_fake_find(&fake, 10 * PAGE), 1);
+	teardown();
+}
+
+/* Whatever the map's blocks are like where it goes. */
+static void test_a_slot_may_move_among_many(void)
+{
+	setup();
+	for (int i = 0; i < 3 * SLOT_BLOCK; i++)
+		CU_ASSERT_EQUAL(map_alone(at(10 * i, 2, 10 * i, GPMM_RW)), 0);
+	for (int i = 0; i < 3 * SLOT_BLOCK; i++) {
+		begin();
+		unmap(at(10 * i, 2, 10 * i, GPMM_RW));
+		map(at(5, 2, 10 * i, GPMM_RW));
+		CU_ASSERT_EQUAL(cost(), 1);
+		CU_ASSERT(slot_is(5, 2, 10 * i, 0));
+		begin();
+		unmap(at(5, 2, 10 * i, GPMM_RW));
+		map(at(10 * i, 2, 10 * i, GPMM_RW));
+		CU_ASSERT_EQUAL(cost(), 1);
+		CU_ASSERT(slot_is(10 * i, 2, 10 * i, 0));
+	}
+	teardown();
+}
+
+static void test_memory_that_moves_to_be_read_only_has_a_new_slot(void)
+{
+	setup();
+	map_alone(at(0, 4, 0, GPMM_RW));
+	begin();
+	unmap(at(0, 4, 0, GPMM_RW));
+	map(at(10, 4, 0, GPMM_READ));
+	CU_ASSERT_EQUAL(cost(), 2);
+	CU_ASSERT(slot_is(10, 4, 0, KVM_MEM_READONLY));
+	CU_ASSERT_EQUAL(kvm_fake_count(&fake), 1);
 	teardown();
 }
 
@@ -1088,6 +1139,10 @@ static void test_a_move_over_itself_closes_the_gate(void)
 	CU_ASSERT_EQUAL(stalls(), 0);
 	move_slot(20, 29);
 	CU_ASSERT_EQUAL(stalls(), 1);
+	/* What comes after it does not. */
+	CU_ASSERT_EQUAL(map_alone(at(50, 1, 90, GPMM_RW)), 0);
+	be->ops->published(be);
+	CU_ASSERT_EQUAL(stalls(), 1);
 	gpmm_kvm_vcpu_destroy(vcpu);
 	teardown();
 }
@@ -1100,6 +1155,7 @@ SUITE("kvm slots",
 	TEST(test_areas_that_run_on_share_a_slot),
 	TEST(test_areas_at_the_ends_share_a_slot_too),
 	TEST(test_nomerge_areas_keep_slots_of_their_own),
+	TEST(test_nomerge_lasts_beyond_the_first_operation),
 	TEST(test_protect_may_say_nomerge),
 	TEST(test_map_and_unmap_in_one_transaction_make_no_ioctl),
 	TEST(test_split_deletes_and_makes_both_halves_anew),
@@ -1107,6 +1163,8 @@ SUITE("kvm slots",
 	TEST(test_flags_that_slots_do_not_know_cost_nothing),
 	TEST(test_dirty_log_is_switched_in_place),
 	TEST(test_memory_that_moves_keeps_its_slot),
+	TEST(test_a_slot_may_move_among_many),
+	TEST(test_memory_that_moves_to_be_read_only_has_a_new_slot),
 	TEST(test_chains_of_moves_cost_one_ioctl_each),
 	TEST(test_slots_that_trade_places_break_the_ring),
 	TEST(test_memory_mapped_twice_is_two_slots),

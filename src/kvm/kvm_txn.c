@@ -211,12 +211,13 @@ static void add(struct kvm_txn *txn, struct kvm_region region, bool nomerge)
 /* ------------------------------------------------------------- one slot --- */
 
 /* A slot's place in the map, as long as none comes or goes. */
-struct place {
+struct slot_place {
 	struct slot_block *block;	/* NULL: there is no slot */
 	size_t at;
 };
 
-static bool is_at(const struct place *place, const struct kvm_region *region)
+static bool is_at(const struct slot_place *place,
+		  const struct kvm_region *region)
 {
 	return place->block->gpa[place->at] == region->gpa &&
 	       place->block->last[place->at] == region_last(region);
@@ -227,7 +228,7 @@ static bool is_at(const struct place *place, const struct kvm_region *region)
  * exactly there?
  */
 static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
-			 bool nomerge, struct place *there)
+			 bool nomerge, struct slot_place *there)
 {
 	struct slot_walk walk;
 	struct slot *slot;
@@ -235,10 +236,8 @@ static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
 	there->block = NULL;
 	for (slot = walk_start(&walk, txn, region, nomerge); slot;
 	     slot = gpmm__slot_walk_next(&walk)) {
-		struct place place = { slot_walk_block(&walk), walk.at };
+		struct slot_place place = { slot_walk_block(&walk), walk.at };
 
-		if (slot == txn->old)
-			continue;
 		if (is_at(&place, region))
 			*there = place;
 		else if (matters(slot, region))
@@ -248,7 +247,7 @@ static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
 }
 
 /* The slot itself is written when all is done, and asked for meanwhile. */
-static void change_from(struct kvm_txn *txn, const struct place *place,
+static void change_from(struct kvm_txn *txn, const struct slot_place *place,
 			const struct kvm_region *region)
 {
 	struct slot_change *change = txn->slots->changes.at;
@@ -277,7 +276,7 @@ static bool is_first(const struct kvm_txn *txn)
 
 static bool cut_single(struct kvm_txn *txn, const struct kvm_region *gap)
 {
-	struct place there;
+	struct slot_place there;
 
 	if (!is_first(txn) || !stands_alone(txn, gap, true, &there))
 		return false;
@@ -290,7 +289,7 @@ static bool cut_single(struct kvm_txn *txn, const struct kvm_region *gap)
 static bool add_single(struct kvm_txn *txn, const struct kvm_region *region,
 		       bool nomerge)
 {
-	struct place there;
+	struct slot_place there;
 
 	if (!txn->single || txn->slots->changes.at->to.size ||
 	    region->size > SLOT_MAX ||
@@ -304,7 +303,7 @@ static bool add_single(struct kvm_txn *txn, const struct kvm_region *region,
 static bool replace_single(struct kvm_txn *txn,
 			   const struct kvm_region *region, bool nomerge)
 {
-	struct place there;
+	struct slot_place there;
 
 	if (!is_first(txn) || !stands_alone(txn, region, nomerge, &there) ||
 	    !there.block ||
