@@ -378,7 +378,7 @@ static void test_transactions_are_seen_whole(void)
 
 /* ------------------------------------------------------------------ sums */
 
-enum { MOVED = 100 };
+static unsigned int moved;	/* areas */
 
 struct total {
 	size_t count;
@@ -407,14 +407,14 @@ static void move_one(struct job *job)
 	int ret = gpmm_txn_begin(set, &txn);
 
 	if (ret || !gpmm_view_next(gpmm_txn_view(txn),
-				   rng_below(&job->rng, MOVED) * PAGE,
+				   rng_below(&job->rng, moved) * PAGE,
 				   &area)) {
 		saw_nonsense("no transaction, or nothing to move");
 		return;
 	}
 	ret = gpmm_txn_unmap(txn, area.start, area.size);
 	hole.size = area.size;
-	hole.hint = rng_below(&job->rng, MOVED) * PAGE;
+	hole.hint = rng_below(&job->rng, moved) * PAGE;
 	ret |= gpmm_view_find_free(gpmm_txn_view(txn), &hole, &area.start);
 	ret |= gpmm_txn_map(txn, &area, 0);
 	if (gpmm_txn_commit(txn) || ret)
@@ -427,24 +427,66 @@ static void count_all(struct job *job)
 
 	(void)job;
 	gpmm_set_for_each(set, GPMM_RANGE_ALL, add_up, &total);
-	if (total.count != MOVED || total.pages != MOVED * 3 / 2)
+	if (total.count != moved || total.pages != moved * 3 / 2)
 		saw_nonsense("areas were lost or counted twice");
 }
 
-static void test_moves_lose_nothing(void)
+/* A hole is one in all of the view that it was found in. */
+static void search(struct job *job)
+{
+	struct gpmm_hole hole = {
+		.size = PAGE << rng_below(&job->rng, 8),
+		.limit = GPMM_RANGE_ALL,
+		.hint = rng_below(&job->rng, 4 * moved) * PAGE,
+	};
+	struct gpmm_view view;
+	gpmm_gpa_t addr;
+
+	gpmm_read_lock();
+	view = gpmm_set_view_rcu(set);
+	if (gpmm_view_find_free(view, &hole, &addr) ||
+	    gpmm_view_overlaps(view, addr, hole.size))
+		saw_nonsense("a hole that is none");
+	gpmm_read_unlock();
+}
+
+static void count_or_search(struct job *job)
+{
+	if (rng_below(&job->rng, 2))
+		count_all(job);
+	else
+		search(job);
+}
+
+static void move_about(unsigned int areas)
 {
 	gpmm_gpa_t i;
 
 	open_set(NULL);
-	for (i = 0; i < MOVED; i++) {
+	moved = areas;
+	for (i = 0; i < moved; i++) {
 		struct gpmm_area area = { .start = 4 * i * PAGE,
 					  .size = (1 + i % 2) * PAGE,
 					  .flags = 1 | GPMM_NOMERGE };
 
 		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
 	}
-	run_jobs(WRITERS, move_one, count_all);
+	run_jobs(WRITERS, move_one, count_or_search);
 	close_set();
+}
+
+static void test_moves_lose_nothing(void)
+{
+	move_about(100);
+}
+
+/*
+ * One leaf, whose versions share their records. Searches look at four lanes at
+ * a time: at two that are not used, too.
+ */
+static void test_moves_in_a_small_set(void)
+{
+	move_about(42);
 }
 
 /* --------------------------------------------------------- grace periods */
@@ -714,6 +756,8 @@ int main(void)
 		{ "transactions are seen whole",
 		  test_transactions_are_seen_whole },
 		{ "moves lose nothing", test_moves_lose_nothing },
+		{ "moves in a small set lose nothing",
+		  test_moves_in_a_small_set },
 		{ "memory outlives its readers",
 		  test_memory_outlives_its_readers },
 		{ "pinned memory outlives everything",

@@ -490,18 +490,15 @@ static bool is_small(const struct btree *tree)
 /* One leaf, narrow or flat, or as many narrow ones as take its place. */
 static int reserve_small(struct btree *tree, size_t n)
 {
-	/* And stays so, though small. */
-	bool flat = (tree->root & ROOT_FORM) == ROOT_FLAT;
 	void *node = root_node(tree->root);
 	size_t total = n;
 	int ret;
 
 	if (node)
 		total += node_len(root_class(tree->root, 0), node);
-	ret = pool_reserve(tree->pool, LEAF_FLAT, flat || total > LEAF_CAP);
+	ret = pool_reserve(tree->pool, LEAF_FLAT, total > LEAF_CAP);
 	if (!ret)
-		ret = pool_reserve(tree->pool, RECORD_BLOCK,
-				   flat || total > LEAF_CAP);
+		ret = pool_reserve(tree->pool, RECORD_BLOCK, total > LEAF_CAP);
 	if (ret)
 		return ret;
 	return pool_reserve(tree->pool, LEAF_NARROW,

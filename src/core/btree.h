@@ -18,7 +18,7 @@
  *     flat leaves and tall nodes are the top; of a flat leaf each item's
  *     record has a place of its own
  *  E  in a narrow tree nothing lies above NARROW_LAST; unused lanes hold
- *     the filler
+ *     the filler, and of a flat leaf's places one below @used
  */
 #ifndef GPMM_CORE_BTREE_H
 #define GPMM_CORE_BTREE_H

@@ -29,17 +29,17 @@ static const char *check_lanes(enum node_class class, const void *node,
 	return NULL;
 }
 
-/* Each item's record has a place of its own, which the leaf knows of. */
+/* Each item's record has a place of its own; no lane's counts as free. */
 static const char *check_places(const struct leaf_flat *leaf, unsigned int len)
 {
 	bool seen[FLAT_PLACES] = { false };
 
 	if (leaf->used > FLAT_PLACES)
 		return "a flat leaf with more places than its block";
-	for (unsigned int i = 0; i < len; i++) {
+	for (unsigned int i = 0; i < FLAT_CAP; i++) {
 		if (leaf->place[i] >= leaf->used)
 			return "a record at a place that counts as free";
-		if (seen[leaf->place[i]])
+		if (i < len && seen[leaf->place[i]])
 			return "two items with one record";
 		seen[leaf->place[i]] = true;
 	}

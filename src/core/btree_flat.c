@@ -39,6 +39,7 @@ static void renew_block(struct btree *tree, struct leaf_flat *leaf,
 		block->record[leaf->used] = *flat_record(leaf, i);
 		leaf->place[i] = (uint8_t)leaf->used++;
 	}
+	flat_end_places(leaf);
 	btree_release(tree, leaf->block);
 	leaf->block = block;
 }

@@ -216,12 +216,14 @@ void gpmm__node_move(enum node_class class, void *to, unsigned int at,
 
 void gpmm__node_set_len(enum node_class class, void *node, unsigned int len)
 {
+	struct leaf_flat *flat = node;
 	int32_t *key = node;
 
 	switch (class) {
 	case LEAF_FLAT:
-		((struct leaf_flat *)node)->used = len;
-		((struct leaf_flat *)node)->len = len;
+		flat->used = len;
+		flat->len = len;
+		flat_end_places(flat);
 		/* fall through */
 	case LEAF_NARROW:
 	case INNER_NARROW:

@@ -111,7 +111,12 @@ struct record_block {
 
 struct leaf_flat {
 	int32_t key[FLAT_CAP];
-	uint8_t place[FLAT_CAP];	/* of each item's record in the block */
+	/*
+	 * Of each item's record in the block. Unused lanes have one below
+	 * @used, too: a search for a hole reads four records at a time, and
+	 * those above may be being written.
+	 */
+	uint8_t place[FLAT_CAP];
 	struct record_block *block;
 	uint32_t used;		/* no version has the places from here on */
 	uint32_t len;
@@ -147,6 +152,12 @@ static inline struct gpmm_record *flat_record(const struct leaf_flat *leaf,
 					      size_t i)
 {
 	return &leaf->block->record[leaf->place[i]];
+}
+
+/* Places for the unused lanes, once the length is known. */
+static inline void flat_end_places(struct leaf_flat *leaf)
+{
+	memset(&leaf->place[leaf->len], 0, FLAT_CAP - leaf->len);
 }
 
 static inline void narrow_put(int32_t *key, struct gpmm_record *record,
