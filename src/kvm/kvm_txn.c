@@ -352,6 +352,20 @@ int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
 	return ret;
 }
 
+/* Most often a piece is replaced as a whole, and keeps its place. */
+static bool become_whole(struct kvm_txn *txn, const struct kvm_region *region,
+			 bool nomerge)
+{
+	struct slot *piece = gpmm__slot_first(&txn->pieces, region->gpa);
+
+	if (!piece || piece->at.gpa != region->gpa ||
+	    piece->at.size != region->size)
+		return false;
+	piece->at = *region;
+	piece->nomerge = nomerge;
+	return true;
+}
+
 int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 			  bool nomerge)
 {
@@ -360,8 +374,9 @@ int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 	if (replace_single(txn, region, nomerge))
 		return 0;
 	ret = take(txn, region, nomerge);
-	if (!ret)
-		ret = reserve(txn, 1 + piece_count(region));
+	if (ret || become_whole(txn, region, nomerge))
+		return ret;
+	ret = reserve(txn, 1 + piece_count(region));
 	if (ret)
 		return ret;
 	cut(txn, region->gpa, region_last(region));

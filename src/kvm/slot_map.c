@@ -237,15 +237,6 @@ static void shift(struct slot_block *block, size_t from,
 		n * sizeof(*block->flags));
 }
 
-static void put(struct slot_block *block, size_t at, struct slot *slot)
-{
-	block->gpa[at] = slot->at.gpa;
-	block->last[at] = region_last(&slot->at);
-	block->slot[at] = slot;
-	block->id[at] = slot->id;
-	block->flags[at] = slot->at.flags;
-}
-
 /* Move all but @kept of a block into a new one after it. */
 static void split(struct slot_map *map, size_t run, size_t kept)
 {
@@ -288,7 +279,11 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot)
 	size_t at = count_up_to(block, gpa);
 
 	shift(block, at, block, at + 1);
-	put(block, at, slot);
+	block->gpa[at] = gpa;
+	block->last[at] = region_last(&slot->at);
+	block->slot[at] = slot;
+	block->id[at] = slot->id;
+	block->flags[at] = slot->at.flags;
 	block->count++;
 	map->runs[run].gpa = *block->gpa;
 }
@@ -315,10 +310,13 @@ void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot)
 		drop_run(map, run);
 }
 
-void gpmm__slot_map_changed(struct slot_map *map, struct slot *slot)
+void gpmm__slot_map_changed(struct slot_map *map, const struct slot *slot)
 {
 	struct slot_block *block =
 		map->runs[find_run(map, slot->at.gpa)].block;
+	size_t at = count_up_to(block, slot->at.gpa) - 1;
 
-	put(block, count_up_to(block, slot->at.gpa) - 1, slot);
+	block->last[at] = region_last(&slot->at);
+	block->id[at] = slot->id;
+	block->flags[at] = slot->at.flags;
 }

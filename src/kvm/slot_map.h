@@ -57,7 +57,7 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot);
 void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot);
 
 /* Anything but its guest address has changed. */
-void gpmm__slot_map_changed(struct slot_map *map, struct slot *slot);
+void gpmm__slot_map_changed(struct slot_map *map, const struct slot *slot);
 
 /* Free the room that is not used, or every slot and the map. */
 void gpmm__slot_map_trim(struct slot_map *map);
