@@ -282,24 +282,37 @@ static struct gpmm_set *leave_none_of_many(void)
 	return set;
 }
 
-/* Their leaf and its records lie in chunks of the time when there were many. */
-static void test_few_of_many(void)
+/*
+ * Their leaf and its records lie in chunks of the time when there were many;
+ * what is of class @apart does not. No leaf is wide.
+ */
+static void leave_few_of_many(enum node_class apart)
 {
 	struct gpmm_set *set = leave_none_of_many();
 	uint64_t moves = set->moves;
 	uint32_t i;
 
+	set->pool.chunks.leave = true;
+	CU_ASSERT_EQUAL(gpmm__pool_grow(&set->pool, apart, 1), 0);
+	set->pool.chunks.leave = false;
 	for (i = 0; i < COUNT; i++)
 		order[i] = i;
-	for (i = COUNT - 60; i < COUNT; i++)
+	for (i = COUNT - 40; i < COUNT; i++)
 		CU_ASSERT_EQUAL(put_area(set, i), 0);
 	CU_ASSERT_EQUAL(set->face.root & ROOT_FORM, ROOT_FLAT);
 	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
 	CU_ASSERT_EQUAL(set->moves, moves + 1);
 	CU_ASSERT_EQUAL(set->pool.nodes[LEAF_NARROW], 0);
 	CU_ASSERT(total_bytes(set) <= (size_t)3 * SLAB_ALIGN);
-	CU_ASSERT(has_from(set, COUNT - 60));
+	CU_ASSERT(has_from(set, COUNT - 40));
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void test_few_of_many(void)
+{
+	leave_few_of_many(LEAF_WIDE);
+	leave_few_of_many(LEAF_FLAT);
+	leave_few_of_many(RECORD_BLOCK);
 }
 
 /* Slabs of any number of free nodes are found again. */
