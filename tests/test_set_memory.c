@@ -315,6 +315,28 @@ static void test_few_of_many(void)
 	leave_few_of_many(RECORD_BLOCK);
 }
 
+/* What is published does not lie in a chunk; what writers keep of it does. */
+static void test_own_top_leaves(void)
+{
+	struct gpmm_set *set = leave_none_of_many();
+	struct pool *pool = &set->pool;
+
+	CU_ASSERT_EQUAL(put_area(set, 0), 0);
+	pool->chunks.leave = true;
+	CU_ASSERT_EQUAL(gpmm__pool_grow(pool, LEAF_NARROW,
+					pool->free[LEAF_NARROW] + 1), 0);
+	pool->chunks.leave = false;
+	pool->open[LEAF_NARROW] = pool->bin[LEAF_NARROW][BIN_EMPTY];
+	CU_ASSERT_EQUAL(put_area(set, 1), 0);
+	CU_ASSERT_PTR_NULL(slab_of(root_node(set->txn.was.root))->chunk);
+	CU_ASSERT_PTR_NOT_NULL(slab_of(root_node(set->txn.was.top))->chunk);
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	CU_ASSERT(total_bytes(set) <= (size_t)3 * SLAB_ALIGN);
+	CU_ASSERT_EQUAL(put_area(set, 2), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 /* Slabs of any number of free nodes are found again. */
 static void test_few_come_and_go(void)
 {
@@ -358,6 +380,8 @@ int main(void)
 		  test_moved_nodes_wait_for_readers },
 		{ "a few that are left of many leave their chunks",
 		  test_few_of_many },
+		{ "what writers keep leaves its chunk",
+		  test_own_top_leaves },
 		{ "a few that come and go take no more memory",
 		  test_few_come_and_go },
 		{ 0 },

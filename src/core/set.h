@@ -76,7 +76,7 @@ int gpmm__set_check(struct gpmm_set *set);
 /*
  * Move nodes together, so that memory may be given back after a grace period;
  * unless @thorough only where that is much and quickly done.
- * Context: locked. Return: whether any were moved.
+ * Context: locked. Return: whether any were moved, or given back.
  */
 bool gpmm__set_gather(struct gpmm_set *set, bool thorough);
 

@@ -523,17 +523,18 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 }
 
 /*
- * Writers' own top stays where it is, unless what is below it moves: then the
- * next transaction starts from what is published.
+ * Writers' own top goes if its slab is to be left, or if what is below it
+ * moves: then the next transaction starts from what is published.
  */
 bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 {
 	struct gpmm_txn *txn = &set->txn;
 	uintptr_t top = txn->was.top;
-	bool moved;
+	bool moved, leave;
 
 	if (!gpmm__pool_mark(&set->pool, thorough))
 		return false;
+	leave = top && gpmm__pool_is_marked(root_node(top));
 	txn->was.top = 0;
 	start(txn);
 	moved = !gpmm__btree_gather(&txn->tree) &&
@@ -544,10 +545,10 @@ bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 		retire(txn);
 		set->moves++;
 	}
-	if (moved && top)
+	if (top && (moved || leave))
 		gpmm__pool_give(&set->pool, root_node(top));
 	else
 		txn->was.top = top;
 	reset(txn);
-	return moved;
+	return moved || leave;
 }
