@@ -31,8 +31,8 @@ static void *make_node(struct btree *tree, enum node_class class)
 static void release(struct btree *tree, void *node)
 {
 	if (node_class_of(node) == LEAF_FLAT)
-		btree_release(tree, ((struct leaf_flat *)node)->block);
-	btree_release(tree, node);
+		btree_release_one(tree, ((struct leaf_flat *)node)->block);
+	btree_release_one(tree, node);
 }
 
 static void release_subtree(struct btree *tree, void *node,

@@ -160,7 +160,7 @@ void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change);
 
 /* The tree no longer reaches a node, or block. */
-static inline void btree_release(struct btree *tree, void *node)
+static inline void btree_release_one(struct btree *tree, void *node)
 {
 	if (node_is_of(node, tree->stamp))
 		gpmm__pool_give(tree->pool, node);

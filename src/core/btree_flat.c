@@ -40,7 +40,7 @@ static void renew_block(struct btree *tree, struct leaf_flat *leaf,
 		leaf->place[i] = (uint8_t)leaf->used++;
 	}
 	flat_end_places(leaf);
-	btree_release(tree, leaf->block);
+	btree_release_one(tree, leaf->block);
 	leaf->block = block;
 }
 

@@ -332,6 +332,11 @@ static bool same_item(enum node_class class, uintptr_t a, uintptr_t b,
 	return !memcmp(&of_a, &of_b, sizeof(of_a));
 }
 
+static bool same_block(const struct leaf_flat *a, const struct leaf_flat *b)
+{
+	return a->block == b->block && a->used == b->used;
+}
+
 /* Is the writers' top, where there is one, as the published one? */
 static bool tops_agree(uintptr_t root, uintptr_t top)
 {
@@ -342,6 +347,8 @@ static bool tops_agree(uintptr_t root, uintptr_t top)
 		return true;
 	len = node_len(class, root_node(root));
 	if ((root ^ top) & ROOT_BITS || node_len(class, root_node(top)) != len)
+		return false;
+	if (class == LEAF_FLAT && !same_block(root_node(root), root_node(top)))
 		return false;
 	while (len--)
 		if (!same_item(class, root, top, len))
