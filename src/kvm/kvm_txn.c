@@ -434,11 +434,13 @@ static int plan_number(struct kvm_txn *txn)
 	if (txn->slots->changes.at->to.size &&
 	    (reserve(txn, 1) || gpmm__slot_map_room(&txn->slots->live, 1)))
 		return -ENOMEM;
-	txn->exchange.hole = false;
 	return gpmm__slots_plan_one(txn->slots, &txn->exchange);
 }
 
-/* In place hardly anything is to be done. */
+/*
+ * In place hardly anything is to be done. Nor is there a hole: a slot that
+ * overlaps where it was does not stand alone there.
+ */
 static int plan_single(struct kvm_txn *txn)
 {
 	struct slots *slots = txn->slots;
@@ -446,9 +448,9 @@ static int plan_single(struct kvm_txn *txn)
 	const struct kvm_region *to = &change->to;
 	bool moves = change->from.gpa != to->gpa;
 
+	txn->exchange.hole = false;
 	if (!txn->old || !to->size)
 		return plan_number(txn);
-	txn->exchange.hole = moves && region_overlaps(&change->from, to);
 	slots->changes.count = moves || change->from.flags != to->flags;
 	return moves ? gpmm__slot_map_room(&slots->live, 1) : 0;
 }
