@@ -324,6 +324,10 @@ static void test_dirty_log_is_switched_in_place(void)
 	protect(at(0, 10, 0, GPMM_RW), GPMM_RW | GPMM_LOG_DIRTY);
 	CU_ASSERT_EQUAL(cost(), 1);
 	CU_ASSERT(slot_is(0, 10, 0, KVM_MEM_LOG_DIRTY_PAGES));
+	begin();
+	protect(at(0, 10, 0, GPMM_RW | GPMM_LOG_DIRTY), GPMM_RW);
+	CU_ASSERT_EQUAL(cost(), 1);
+	CU_ASSERT(slot_is(0, 10, 0, 0));
 	teardown();
 }
 
@@ -1022,6 +1026,23 @@ static void test_what_cannot_be_undone_is_refused_then_repaired(void)
 	teardown();
 }
 
+/* A read-only slot is not logged, whatever its area says. */
+static void test_what_is_no_change_to_a_slot_may_be_lost(void)
+{
+	setup();
+	map_alone(at(0, 2, 0, GPMM_READ));
+	begin();
+	CU_ASSERT_EQUAL(protect(at(0, 2, 0, GPMM_READ), GPMM_RW), 0);
+	fake.left = 1;
+	fake.stay = true;
+	CU_ASSERT_EQUAL(commit(), -EIO);
+	begin();
+	CU_ASSERT_EQUAL(protect(at(0, 2, 0, GPMM_READ),
+				GPMM_READ | GPMM_LOG_DIRTY), 0);
+	CU_ASSERT_EQUAL(cost(), 0);
+	teardown();
+}
+
 static void test_elsewhere_works_while_a_range_is_lost(void)
 {
 	setup();
@@ -1184,6 +1205,7 @@ SUITE("kvm slots",
 	TEST(test_any_ioctl_may_fail_and_nothing_has_changed),
 	TEST(test_any_allocation_may_fail_and_nothing_has_changed),
 	TEST(test_what_cannot_be_undone_is_refused_then_repaired),
+	TEST(test_what_is_no_change_to_a_slot_may_be_lost),
 	TEST(test_elsewhere_works_while_a_range_is_lost),
 	TEST(test_a_stray_keeps_its_number_and_its_range),
 	TEST(test_what_is_lost_may_become_much),

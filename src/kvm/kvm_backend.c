@@ -29,8 +29,14 @@ static uint32_t slot_flags(uint32_t flags)
 	return flags & GPMM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 }
 
-/* Of an area that has a slot, those that make a difference to it. */
-#define SLOT_FLAGS (GPMM_WRITE | GPMM_LOG_DIRTY | GPMM_NOMERGE)
+/* Of an area that has a slot: are both one to it, and to its merging? */
+static bool same_slot(uint32_t flags, uint32_t other)
+{
+	uint32_t change = flags ^ other;
+
+	return !(change & (GPMM_WRITE | GPMM_NOMERGE)) &&
+	       !(change & GPMM_LOG_DIRTY && flags & GPMM_WRITE);
+}
 
 static bool is_guest_memfd(const struct gpmm_area *area)
 {
@@ -148,7 +154,7 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 	if (!is_wellformed(be, area))
 		return -EINVAL;
 	if (!has_slot(area, new_flags) ||
-	    (had && !((area->flags ^ new_flags) & SLOT_FLAGS)))
+	    (had && same_slot(area->flags, new_flags)))
 		return 0;
 	region = to_region(area, new_flags);
 	ret = check_region(to_kvm(be), &region);
