@@ -47,31 +47,34 @@ static inline void prefetch_records(unsigned int height, const void *leaf)
 		__builtin_prefetch(line + i);
 }
 
-/* The last item of a narrow leaf that has its @key below @granule, is it it? */
-static inline struct gpmm_hit narrow_hit(int32_t key,
+/*
+ * @n > 0 keys of a narrow leaf lie below @granule: is it in the last of them?
+ * Told the record alone, gcc computes its address twice: 8.2 for 7.3 ns in a
+ * set of 8.
+ */
+static inline struct gpmm_hit narrow_hit(const int32_t *key,
 					 const struct gpmm_record *record,
-					 uint32_t granule, unsigned int shift)
+					 size_t n, uint32_t granule,
+					 unsigned int shift)
 {
-	uint32_t first = (uint32_t)key + 1;
+	uint32_t first = (uint32_t)key[n - 1] + 1;
 
-	if (granule > record->last)
+	if (granule > record[n - 1].last)
 		return nothing;
-	return (struct gpmm_hit){ record, (uint64_t)first << shift };
+	return (struct gpmm_hit){ &record[n - 1], (uint64_t)first << shift };
 }
 
-/* The same of the @n-th item; @n > 0. */
 static inline struct gpmm_hit leaf_hit(const struct leaf_narrow *leaf, size_t n,
 				       uint32_t granule, unsigned int shift)
 {
-	return narrow_hit(leaf->key[n - 1], &leaf->record[n - 1], granule,
-			  shift);
+	return narrow_hit(leaf->key, leaf->record, n, granule, shift);
 }
 
 static inline struct gpmm_hit flat_hit(const struct leaf_flat *leaf, size_t n,
 				       uint32_t granule, unsigned int shift)
 {
-	return narrow_hit(leaf->key[n - 1], flat_record(leaf, n - 1), granule,
-			  shift);
+	return narrow_hit(&leaf->key[n - 1], flat_record(leaf, n - 1), 1,
+			  granule, shift);
 }
 
 /*
