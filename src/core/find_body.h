@@ -252,17 +252,6 @@ static inline TARGET void FIND(finish)(const void **node,
 }
 
 /* All in the same leaf. */
-static inline TARGET void FIND(finish_one)(const struct leaf_narrow *leaf,
-					   const int32_t *query,
-					   unsigned int shift,
-					   struct gpmm_hit *hit)
-{
-#pragma GCC unroll 4
-	for (size_t i = 0; i < GROUP; i++)
-		hit[i] = leaf_hit(leaf, COUNT16(leaf->key, query[i]),
-				  (uint32_t)query[i], shift);
-}
-
 static inline TARGET void FIND(finish_flat)(const struct leaf_flat *leaf,
 					    const int32_t *query,
 					    unsigned int shift,
@@ -282,10 +271,6 @@ static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
 	unsigned int height = root_height(root);
 	const void *node[GROUP];
 
-	if (!(root & ROOT_BITS)) {
-		FIND(finish_one)(root_node(root), query, shift, hit);
-		return;
-	}
 	if ((root & ROOT_FORM) == ROOT_FLAT) {
 		FIND(finish_flat)(root_node(root), query, shift, hit);
 		return;
@@ -293,6 +278,10 @@ static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
 #pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++)
 		node[i] = root_node(root);
+	if (!(root & ROOT_BITS)) {
+		FIND(finish)(node, query, shift, hit);
+		return;
+	}
 	if (root & ROOT_FORM) {
 		FIND(step_tall)(node, query);
 		height--;
