@@ -120,17 +120,10 @@ static int merge_within(struct plan *plan)
 	return ret;
 }
 
-/* Would the record merge with a new item that it runs on from, or to? */
-static bool is_like(const struct gpmm_record *record, const struct item *item)
-{
-	return record->link == item->link && record->host == item->host &&
-	       record->flags == item->flags;
-}
-
 /*
  * Can a new item before @next, where the one at the position starts, merge with
- * nothing? Where that takes a look into the next leaf the answer is no. At
- * position 0 there is nothing before it in the whole tree: inner keys are exact.
+ * nothing? At position 0 there is nothing before it in the whole tree: inner
+ * keys are exact.
  */
 static bool stands_alone(const struct plan *plan, const struct item *item,
 			 uint64_t next)
@@ -144,14 +137,15 @@ static bool stands_alone(const struct plan *plan, const struct item *item,
 	if (!root_node(plan->root) || root_is_wide(plan->root))
 		return false;
 	if (item->last + 1 == next &&
-	    (!narrow_first(class, leaf, at, &first) ||
-	     is_like(narrow_record(class, leaf, at), item)))
+	    (narrow_first(class, leaf, at, &first) ?
+		     plan_is_like(narrow_record(class, leaf, at), item) :
+		     gpmm__plan_joins_next(plan, item)))
 		return false;
 	if (!at)
 		return true;
 	before = narrow_record(class, leaf, at - 1);
 	return before->last + UINT64_C(1) < item->first ||
-	       !is_like(before, item);
+	       !plan_is_like(before, item);
 }
 
 /* Precondition: stands_alone(), and a note of the place */
@@ -172,8 +166,7 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 	uint64_t next = 0;
 	int ret = 0;
 
-	if (!plan_may_cut(plan, item->backend, item->first) ||
-	    !plan_may_cut(plan, item->backend, item->last + 1))
+	if (!plan_may_lie(plan, item))
 		return -EINVAL;
 	plan_start(plan, span.first);
 	if (cursor_first(&plan->at, &next) && next <= span.last)

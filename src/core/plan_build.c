@@ -147,6 +147,17 @@ int gpmm__plan_push_right(struct plan *plan, const struct item *old,
 
 /* ----------------------------------------------------------- finishing --- */
 
+bool gpmm__plan_joins_next(const struct plan *plan, const struct item *item)
+{
+	struct gpmm_iter cursor;
+	struct item next;
+
+	gpmm__cursor_seek(&cursor, plan->root, item->last + 1);
+	return gpmm__cursor_next(&cursor, &next) &&
+	       next.first == item->last + 1 && next.link == item->link &&
+	       next.host == item->host && next.flags == item->flags;
+}
+
 /* The item before those that give way, where it may end right at @start. */
 static bool get_before(const struct plan *plan, uint64_t start,
 		       struct item *before)

@@ -88,6 +88,14 @@ static inline bool plan_may_cut(const struct plan *plan,
 	       is_aligned(granule << plan->shift, be->granule);
 }
 
+/* May the item lie where it is to? */
+static inline bool plan_may_lie(const struct plan *plan,
+				const struct item *item)
+{
+	return plan_may_cut(plan, item->backend, item->first) &&
+	       plan_may_cut(plan, item->backend, item->last + 1);
+}
+
 /*
  * The part of an item that lies in a span.
  * Return: 0; -EINVAL where it may not be cut.
@@ -153,6 +161,17 @@ int gpmm__plan_push_left(struct plan *plan, const struct item *old,
 			 struct span part);
 int gpmm__plan_push_right(struct plan *plan, const struct item *old,
 			  struct span part, bool carried);
+
+/* Would the record merge with a new item that it runs on from, or to? */
+static inline bool plan_is_like(const struct gpmm_record *record,
+				const struct item *item)
+{
+	return record->link == item->link && record->host == item->host &&
+	       record->flags == item->flags;
+}
+
+/* And the item next to it, wherever it is in the tree: does it run on? */
+bool gpmm__plan_joins_next(const struct plan *plan, const struct item *item);
 
 /* ----------------------------------------------------------- finishing --- */
 
