@@ -120,7 +120,16 @@ struct btree {
 	bool underfull;		/* the last change left nodes to mend */
 	struct node_list retired;	/* published, no longer reached */
 	VEC(struct item) out;	/* what a level hands to the one above */
+	/* Nodes that stay reserved, see gpmm__btree_keep_local(). */
+	size_t kept[NODE_CLASSES];
 };
+
+/* Reserve nodes beside those that are kept. */
+static inline int btree_reserve_nodes(struct btree *tree,
+				      enum node_class class, size_t n)
+{
+	return pool_reserve(tree->pool, class, n + tree->kept[class]);
+}
 
 /*
  * Make sure that gpmm__btree_replace() of any range by @n items cannot fail.
@@ -158,6 +167,21 @@ struct local_change {
 int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change);
 void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change);
+
+/*
+ * Keep what it takes to replace the item at @way by one or none at any time
+ * until @tree.kept is cleared, whatever else is changed before: that change is
+ * made without reserving, if it fits then. A flat or tall top is the tree's own
+ * already. Return: 0 or -ENOMEM.
+ */
+int gpmm__btree_keep_local(struct btree *tree, const struct gpmm_iter *way);
+
+/*
+ * Find out what reserving does, of a change whose nodes are kept.
+ * Return: whether it fits.
+ */
+bool gpmm__btree_find_local(const struct btree *tree,
+			    struct local_change *change);
 
 /* The tree no longer reaches a node, or block. */
 static inline void btree_release_one(struct btree *tree, void *node)

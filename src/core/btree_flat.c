@@ -22,7 +22,7 @@ int gpmm__flat_reserve(struct btree *tree, const struct local_change *change)
 	bool block = needs_block(change->way->node[0], change->n);
 	int ret = pool_reserve(tree->pool, LEAF_FLAT, change->shared);
 
-	return ret ? ret : pool_reserve(tree->pool, RECORD_BLOCK, block);
+	return ret ? ret : btree_reserve_nodes(tree, RECORD_BLOCK, block);
 }
 
 /* A new block for a leaf, without records of items [a, b). */

@@ -384,17 +384,30 @@ static inline bool fits(const struct btree *tree, enum node_class class,
 	       !root_height(tree->root);
 }
 
-static int reserve(struct btree *tree, unsigned int shared)
+/* Nodes on a way that are to be copied before they can be changed. */
+struct copies {
+	unsigned int leaf;
+	unsigned int inner;
+	unsigned int tall;
+};
+
+static struct copies copies_of(const struct btree *tree, unsigned int shared)
 {
 	unsigned int top = root_height(tree->root);
 	bool tall = shared > top &&
 		    narrow_inner_class(tree->root, top) == INNER_TALL;
-	int ret = pool_reserve(tree->pool, LEAF_NARROW, shared > 0);
 
-	shared -= (shared > 0) + tall;
+	return (struct copies){ shared > 0, shared - (shared > 0) - tall,
+				tall };
+}
+
+static int reserve(struct btree *tree, struct copies copies)
+{
+	int ret = btree_reserve_nodes(tree, LEAF_NARROW, copies.leaf);
+
 	if (!ret)
-		ret = pool_reserve(tree->pool, INNER_NARROW, shared);
-	return ret ? ret : pool_reserve(tree->pool, INNER_TALL, tall);
+		ret = btree_reserve_nodes(tree, INNER_NARROW, copies.inner);
+	return ret ? ret : btree_reserve_nodes(tree, INNER_TALL, copies.tall);
 }
 
 static void count_leaf(enum node_class class, struct local_change *change)
@@ -429,7 +442,44 @@ int gpmm__btree_reserve_local(struct btree *tree, struct local_change *change)
 	change->shared = count_shared(tree, change->way);
 	if (class == LEAF_FLAT)
 		return gpmm__flat_reserve(tree, change);
-	return change->shared ? reserve(tree, change->shared) : 0;
+	return change->shared ?
+		reserve(tree, copies_of(tree, change->shared)) : 0;
+}
+
+int gpmm__btree_keep_local(struct btree *tree, const struct gpmm_iter *way)
+{
+	struct copies copies = copies_of(tree, count_shared(tree, way));
+	int ret = 0;
+
+	if (narrow_leaf_class(tree->root) == LEAF_FLAT) {
+		/*
+		 * However many come: one block in the place of one that readers
+		 * have, and one before that is given back for the next.
+		 */
+		assert(!copies.leaf);
+		ret = pool_reserve(tree->pool, RECORD_BLOCK, 2);
+		if (!ret)
+			tree->kept[RECORD_BLOCK] = 2;
+		return ret;
+	}
+	assert(!copies.tall);
+	if (copies.leaf)
+		ret = reserve(tree, copies);
+	if (ret)
+		return ret;
+	tree->kept[LEAF_NARROW] += copies.leaf;
+	tree->kept[INNER_NARROW] += copies.inner;
+	return 0;
+}
+
+bool gpmm__btree_find_local(const struct btree *tree,
+			    struct local_change *change)
+{
+	enum node_class class = narrow_leaf_class(tree->root);
+
+	count_leaf(class, change);
+	change->shared = count_shared(tree, change->way);
+	return fits(tree, class, change);
 }
 
 void gpmm__btree_replace_local(struct btree *tree,

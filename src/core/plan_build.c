@@ -154,8 +154,8 @@ bool gpmm__plan_joins_next(const struct plan *plan, const struct item *item)
 
 	gpmm__cursor_seek(&cursor, plan->root, item->last + 1);
 	return gpmm__cursor_next(&cursor, &next) &&
-	       next.first == item->last + 1 && next.link == item->link &&
-	       next.host == item->host && next.flags == item->flags;
+	       next.first == item->last + 1 &&
+	       plan_items_are_like(&next, item);
 }
 
 /* The item before those that give way, where it may end right at @start. */

@@ -170,6 +170,12 @@ static inline bool plan_is_like(const struct gpmm_record *record,
 	       record->flags == item->flags;
 }
 
+static inline bool plan_items_are_like(const struct item *a,
+				       const struct item *b)
+{
+	return a->link == b->link && a->host == b->host && a->flags == b->flags;
+}
+
 /* And the item next to it, wherever it is in the tree: does it run on? */
 bool gpmm__plan_joins_next(const struct plan *plan, const struct item *item);
 

@@ -81,6 +81,8 @@ static int reserve_tree(struct gpmm_txn *txn, struct local_change *local)
 	plan->local = plan->local && ret != -ENOENT;
 	if (ret && ret != -ENOENT)
 		return ret;
+	if (!plan->local && pending_is_open(txn->pending))
+		return PENDING_NOT;
 	return plan->local ? 0 :
 	       gpmm__btree_reserve(&txn->tree, plan->items.len,
 				   plan->removed > 0);
@@ -177,10 +179,55 @@ static int area_to_item(const struct gpmm_set *set,
 	return 0;
 }
 
+/*
+ * Areas are pending: map one in the place of one of them, or an area more that
+ * has nothing to do with them. Return: as gpmm_txn_map(), or PENDING_NOT.
+ */
+static int map_beside(struct gpmm_txn *txn, const struct item *item,
+		      bool replace)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct plan *plan = &txn->plan;
+	int ret;
+
+	if (gpmm__pending_touches(txn->pending,
+				  (struct span){ item->first, item->last }))
+		return gpmm__pending_map(txn, item);
+	if (item->last > NARROW_LAST || gpmm__pending_joins(txn, item))
+		return PENDING_NOT;
+	ret = gpmm__plan_map(plan, item, replace);
+	if (!ret && plan->removed)
+		ret = PENDING_NOT;
+	return settle(txn, mark, ret);
+}
+
+static int map_item(struct gpmm_txn *txn, const struct item *item,
+		    bool replace)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+
+	return settle(txn, mark, gpmm__plan_map(&txn->plan, item, replace));
+}
+
+/* Map where that is not the first change. */
+static int map_more(struct gpmm_txn *txn, const struct item *item,
+		    bool replace)
+{
+	int ret;
+
+	if (pending_is_open(txn->pending)) {
+		ret = map_beside(txn, item, replace);
+		if (ret != PENDING_NOT)
+			return ret;
+		gpmm__pending_apply(txn);
+	}
+	return map_item(txn, item, replace);
+}
+
 int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 		 unsigned int how)
 {
-	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	bool replace = how & GPMM_MAP_REPLACE;
 	struct item item;
 	int ret;
 
@@ -191,8 +238,8 @@ int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 		return ret;
 	if (touches_poison(txn->set, (struct span){ item.first, item.last }))
 		return -EIO;
-	ret = gpmm__plan_map(&txn->plan, &item, how & GPMM_MAP_REPLACE);
-	return settle(txn, mark, ret);
+	return txn->changed ? map_more(txn, &item, replace) :
+			      map_item(txn, &item, replace);
 }
 
 /* The granules of a range that may be changed. */
@@ -204,9 +251,50 @@ static int changeable(const struct gpmm_txn *txn, uint64_t start,
 	return touches_poison(txn->set, *span) ? -EIO : 0;
 }
 
-int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
+static int unmap_span(struct gpmm_txn *txn, struct span span)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+
+	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, span));
+}
+
+/* Unmap what touches nothing pending: let it wait, too, if it can. */
+static int unmap_aside(struct gpmm_txn *txn, struct span span)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	int ret = gpmm__plan_unmap(&txn->plan, span);
+
+	if (ret || !txn->plan.changed)
+		return settle(txn, mark, ret);
+	ret = gpmm__pending_add(txn);
+	if (!ret)
+		return 0;
+	if (ret == PENDING_NOT && !pending_is_open(txn->pending))
+		return settle(txn, mark, 0);
+	gpmm__plan_rewind(&txn->plan, mark);
+	if (ret != PENDING_NOT)
+		return ret;
+	gpmm__pending_apply(txn);
+	return unmap_span(txn, span);
+}
+
+/* Unmap where that is not the first change. */
+static int unmap_more(struct gpmm_txn *txn, struct span span)
+{
+	int ret;
+
+	if (pending_is_open(txn->pending) &&
+	    gpmm__pending_touches(txn->pending, span)) {
+		ret = gpmm__pending_unmap(txn, span);
+		if (ret != PENDING_NOT)
+			return ret;
+		gpmm__pending_apply(txn);
+	}
+	return unmap_aside(txn, span);
+}
+
+int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
+{
 	struct span span;
 	int ret;
 
@@ -215,7 +303,7 @@ int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
 	ret = changeable(txn, start, size, &span);
 	if (ret)
 		return ret;
-	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, span));
+	return txn->changed ? unmap_more(txn, span) : unmap_span(txn, span);
 }
 
 int gpmm_txn_clear(struct gpmm_txn *txn)
@@ -225,6 +313,7 @@ int gpmm_txn_clear(struct gpmm_txn *txn)
 
 	if (touches_poison(txn->set, all))
 		return -EIO;
+	txn_catch_up(txn);
 	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, all));
 }
 
@@ -240,6 +329,7 @@ int gpmm_txn_protect(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size,
 	ret = update ? changeable(txn, start, size, &span) : -EINVAL;
 	if (ret)
 		return ret;
+	txn_catch_up(txn);
 	ret = gpmm__plan_protect(&txn->plan, span, update, arg);
 	return settle(txn, mark, ret);
 }
@@ -253,6 +343,7 @@ int gpmm_txn_split(struct gpmm_txn *txn, gpmm_gpa_t at)
 		return -EINVAL;
 	if (touches_poison(txn->set, (struct span){ granule, granule }))
 		return -EIO;
+	txn_catch_up(txn);
 	return settle(txn, mark, gpmm__plan_split(&txn->plan, granule));
 }
 
@@ -267,6 +358,7 @@ int gpmm_txn_merge(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)
 	ret = changeable(txn, start, size, &span);
 	if (ret)
 		return ret;
+	txn_catch_up(txn);
 	return settle(txn, mark, gpmm__plan_merge(&txn->plan, span));
 }
 
@@ -303,5 +395,7 @@ int gpmm_txn_shrink_right(struct gpmm_txn *txn, gpmm_gpa_t addr,
 
 struct gpmm_view gpmm_txn_view(const struct gpmm_txn *txn)
 {
+	/* For the caller, the tree was what it asked for all along. */
+	txn_catch_up(&txn->set->txn);
 	return (struct gpmm_view){ txn->set, txn->tree.root };
 }

@@ -90,6 +90,8 @@ static void free_scratch(struct gpmm_txn *txn)
 	vec_free(&txn->taken);
 	vec_free(&txn->tree.out);
 	vec_free(&txn->tell.tellers);
+	gpmm__free(txn->pending);
+	txn->pending = NULL;
 }
 
 void gpmm_set_abandon(struct gpmm_set *set)

@@ -15,6 +15,7 @@
 #include <gpmm/set.h>
 
 #include "core/btree.h"
+#include "core/pending.h"
 #include "core/plan.h"
 #include "core/reclaim.h"
 #include "core/tell.h"
@@ -41,6 +42,8 @@ struct gpmm_txn {
 	struct published was;
 	struct btree tree;
 	struct plan plan;
+	/* What was asked for, and the tree does not show yet. */
+	struct pending *pending;	/* may be NULL */
 	/* References taken for new items; given back on abort. */
 	VEC(struct gpmm_host *) taken;
 	size_t areas;		/* in the tree as it will be */
@@ -86,6 +89,13 @@ static inline struct gpmm_hit set_hit(const struct gpmm_set *set,
 {
 	return __atomic_load_n(&set->face.find, __ATOMIC_RELAXED)(
 		rcu_read(&set->face.root), set->face.shift, addr);
+}
+
+/* Make the transaction's tree what was asked for. Cannot fail. */
+static inline void txn_catch_up(struct gpmm_txn *txn)
+{
+	if (pending_is_open(txn->pending))
+		gpmm__pending_apply(txn);
 }
 
 /* Take the lock. Return: 0, or -EDEADLK for a reader or the holder. */

@@ -50,6 +50,8 @@ static void reset(struct gpmm_txn *txn)
 	scratch_reset(&txn->tree.out);
 	txn->tree.retired = (struct node_list){ 0 };
 	gpmm__plan_reset(&txn->plan);
+	if (pending_was_open(txn->pending))
+		gpmm__pending_reset(txn);
 }
 
 /*
@@ -209,6 +211,8 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 {
 	int ret = rcu_inside(txn->was.flavor) ? -EDEADLK : 0;
 
+	if (!ret)
+		txn_catch_up(txn);
 	if (!ret && txn->plan.edits.len)
 		ret = tell(txn);
 	if (ret || !txn->changed) {

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
+#include <errno.h>
+
+#include <gpmm/host.h>
+
+#include "core/narrow.h"
+#include "core/pending.h"
+#include "core/plan_build.h"
+#include "core/set.h"
+
+/* --------------------------------------------------------- what is there --- */
+
+/* How many start at or below @granule: of four lines, only one is searched. */
+static inline unsigned int count(const struct pending *pending,
+				 uint64_t granule)
+{
+	const int32_t *key = pending->key;
+	int32_t query = narrow_at(granule);
+	unsigned int line = (unsigned int)(key[15] < query) +
+			    (key[31] < query) + (key[47] < query);
+
+	return line * 16 + narrow_count(&key[line * 16], 16, query);
+}
+
+static inline struct pending_area *area_at(struct pending *pending,
+					   unsigned int i)
+{
+	return &pending->area[pending->place[i]];
+}
+
+static inline uint64_t first_at(const struct pending *pending, unsigned int i)
+{
+	return (uint64_t)(pending->key[i] + 1);
+}
+
+bool gpmm__pending_touches(struct pending *pending, struct span span)
+{
+	unsigned int i = count(pending, span.last);
+
+	pending->at = i;
+	return i && area_at(pending, i - 1)->was.last >= span.first;
+}
+
+/* Is the span that of pending area @i? */
+static inline bool is_span(struct pending *pending, unsigned int i,
+			   struct span span)
+{
+	return first_at(pending, i) == span.first &&
+	       area_at(pending, i)->was.last == span.last;
+}
+
+/* --------------------------------------------------------------- merging --- */
+
+/* Would an item beside area @i merge with it, as it is in the tree or will be?
+ * Of one that is back the tree itself tells. */
+static bool joins(struct pending *pending, unsigned int i,
+		  const struct item *item)
+{
+	const struct pending_area *area;
+
+	if (i >= pending->len)
+		return false;
+	area = area_at(pending, i);
+	if (area->state == PENDING_BACK ||
+	    (area->was.last + UINT64_C(1) != item->first &&
+	     first_at(pending, i) != item->last + 1))
+		return false;
+	return plan_is_like(&area->was, item) ||
+	       (area->state == PENDING_REPLACED &&
+		plan_is_like(&area->now, item));
+}
+
+/* Or with one of the two that it lies between? */
+static bool joins_either(const struct gpmm_txn *txn, unsigned int before,
+			 unsigned int after, const struct item *item)
+{
+	return txn->plan.merge && (joins(txn->pending, before, item) ||
+				   joins(txn->pending, after, item));
+}
+
+bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item)
+{
+	unsigned int i = txn->pending->at;
+
+	return joins_either(txn, i - 1, i, item);
+}
+
+/* Would an item at the position merge with the one before it in the tree? */
+static inline bool joins_before(const struct gpmm_iter *at,
+				const struct item *item)
+{
+	const struct gpmm_record *record;
+	struct item before;
+
+	if (!at->at[0])
+		return gpmm__cursor_before(at, &before) &&
+		       before.last + 1 == item->first &&
+		       plan_items_are_like(&before, item);
+	record = narrow_record(narrow_leaf_class(at->root), at->node[0],
+			       at->at[0] - 1);
+	return record->last + UINT64_C(1) == item->first &&
+	       plan_is_like(record, item);
+}
+
+/* Or with the one behind that which is at the position? */
+static inline bool joins_after(const struct plan *plan,
+			       const struct gpmm_iter *at,
+			       const struct item *item)
+{
+	enum node_class class = narrow_leaf_class(at->root);
+	unsigned int i = at->at[0] + 1;
+	uint64_t first;
+
+	if (!narrow_first(class, at->node[0], i, &first))
+		return gpmm__plan_joins_next(plan, item);
+	return first == item->last + 1 &&
+	       plan_is_like(narrow_record(class, at->node[0], i), item);
+}
+
+/* Would an item merge with nothing in the tree, in the place of that there? */
+static inline bool is_alone(const struct plan *plan,
+			    const struct gpmm_iter *at,
+			    const struct item *item)
+{
+	return !plan->merge ||
+	       (!joins_before(at, item) && !joins_after(plan, at, item));
+}
+
+/* ---------------------------------------------------------------- adding --- */
+
+/* The transaction's, made when it is first wanted. */
+static struct pending *make(struct gpmm_txn *txn)
+{
+	struct pending *pending = txn->pending;
+
+	if (pending)
+		return pending;
+	pending = gpmm__alloc_aligned(64, sizeof(*pending));
+	if (!pending)
+		return NULL;
+	*pending = (struct pending){ .len = 0 };
+	for (unsigned int i = 0; i < PENDING_CAP; i++)
+		pending->key[i] = NARROW_FILLER;
+	txn->pending = pending;
+	return pending;
+}
+
+/*
+ * Was one whole item of a narrow tree asked for by its span? Then the way leads
+ * to it still, and not past it as after all else that is unmapped.
+ */
+static inline bool is_one(const struct plan *plan)
+{
+	return plan->local && plan->at.at[0] == plan->place;
+}
+
+/* How many pending areas beside @at lie in a leaf, of @len items? */
+static unsigned int count_within(const struct pending *pending,
+				 const int32_t *key, unsigned int len)
+{
+	unsigned int from = pending->at, to = from;
+
+	while (from && pending->key[from - 1] >= key[0])
+		from--;
+	while (to < pending->len && pending->key[to] <= key[len - 1])
+		to++;
+	return to - from;
+}
+
+/* Invariant G: may one more item be taken out of the leaf? */
+static bool has_room(const struct plan *plan, const struct pending *pending)
+{
+	unsigned int len = node_len(narrow_leaf_class(plan->root), plan->leaf);
+
+	if (pending->len == PENDING_CAP)
+		return false;
+	if (!root_height(plan->root))
+		return len > 1 + pending->len;
+	return len > LEAF_MIN + count_within(pending, plan->leaf, len);
+}
+
+static void count_gone(struct pending *pending)
+{
+	if (++pending->gone == PENDING_CAP)
+		pending->given_up = true;
+}
+
+static void insert(struct pending *pending, const struct plan *plan)
+{
+	enum node_class class = narrow_leaf_class(plan->root);
+	unsigned int i = pending->at, place = pending->len++;
+	unsigned int behind = place - i;
+	struct pending_area *area = &pending->area[place];
+	struct item item;
+
+	memmove(&pending->key[i + 1], &pending->key[i],
+		behind * sizeof(*pending->key));
+	memmove(&pending->place[i + 1], &pending->place[i], behind);
+	pending->key[i] = ((const int32_t *)plan->leaf)[plan->place];
+	pending->place[i] = (uint8_t)place;
+	narrow_get(class, plan->leaf, plan->place, &item);
+	area->was = *narrow_record(class, plan->leaf, plan->place);
+	area->state = PENDING_GONE;
+	area->alone = is_alone(plan, &plan->at, &item);
+}
+
+int gpmm__pending_add(struct gpmm_txn *txn)
+{
+	struct pending *pending;
+	int ret;
+
+	if (!is_one(&txn->plan))
+		return PENDING_NOT;
+	pending = make(txn);
+	if (!pending)
+		return -ENOMEM;
+	if (pending->given_up || !has_room(&txn->plan, pending))
+		return PENDING_NOT;
+	ret = vec_reserve(&txn->set->limbo.open.hosts, txn->plan.dropped.len);
+	if (!ret)
+		ret = gpmm__btree_keep_local(&txn->tree, &txn->plan.at);
+	if (ret)
+		return ret;
+	insert(pending, &txn->plan);
+	count_gone(pending);
+	txn->areas--;
+	return 0;
+}
+
+/* -------------------------------------------------------------- requests --- */
+
+/* What is in the place of area @i, unless it is gone. */
+static void get(struct pending *pending, unsigned int i, struct item *item)
+{
+	const struct pending_area *area = area_at(pending, i);
+	const struct gpmm_record *record =
+		area->state == PENDING_REPLACED ? &area->now : &area->was;
+
+	*item = (struct item){
+		.first = first_at(pending, i),
+		.last = record->last,
+		.link = record->link,
+		.host = record->host,
+		.backend = record->backend,
+		.flags = record->flags,
+	};
+}
+
+/* What was mapped over area @i goes again. */
+static int take_out(struct gpmm_txn *txn, unsigned int i)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct plan *plan = &txn->plan;
+	struct item item;
+	int ret;
+
+	get(txn->pending, i, &item);
+	ret = plan_add_edit(plan, EDIT_UNMAP, &item,
+			    (struct span){ item.first, item.last }, 0);
+	if (!ret)
+		ret = gpmm__plan_drop_host(plan, item.host);
+	if (!ret)
+		ret = vec_reserve(&txn->set->limbo.open.hosts,
+				  plan->dropped.len);
+	if (ret) {
+		gpmm__plan_rewind(plan, mark);
+		return ret;
+	}
+	area_at(txn->pending, i)->state = PENDING_GONE;
+	count_gone(txn->pending);
+	txn->areas--;
+	return 0;
+}
+
+int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span)
+{
+	unsigned int i = txn->pending->at - 1;
+
+	if (!is_span(txn->pending, i, span))
+		return PENDING_NOT;
+	return area_at(txn->pending, i)->state == PENDING_GONE ?
+		0 : take_out(txn, i);
+}
+
+/* May the item stay that the tree has in its place? */
+static bool is_same(const struct pending_area *area, const struct item *item)
+{
+	return area->alone && plan_is_like(&area->was, item) &&
+	       area->was.backend == item->backend;
+}
+
+/* Invariant H: would an item in the place of another merge with nothing? */
+static bool may_replace(const struct gpmm_txn *txn, const struct item *item)
+{
+	struct gpmm_iter at;
+
+	gpmm__cursor_seek(&at, txn->tree.root, item->first);
+	return is_alone(&txn->plan, &at, item);
+}
+
+static int put_in(struct gpmm_txn *txn, struct pending_area *area,
+		  const struct item *item, enum pending_state state)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	int32_t key;
+	int ret = plan_add_edit(&txn->plan, EDIT_MAP, item,
+				(struct span){ item->first, item->last }, 0);
+
+	if (!ret)
+		ret = vec_reserve(&txn->taken, 1);
+	if (ret) {
+		gpmm__plan_rewind(&txn->plan, mark);
+		return ret;
+	}
+	if (item->host)
+		vec_push(&txn->taken, gpmm_host_get(item->host));
+	area->state = state;
+	txn->pending->gone--;
+	if (state == PENDING_REPLACED) {
+		narrow_put(&key, &area->now, item);
+		txn->pending->replaced++;
+	}
+	txn->areas++;
+	return 0;
+}
+
+int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item)
+{
+	struct span span = { item->first, item->last };
+	unsigned int i = txn->pending->at - 1;
+	struct pending_area *area = area_at(txn->pending, i);
+	enum pending_state state = PENDING_BACK;
+
+	if (!is_span(txn->pending, i, span) || area->state != PENDING_GONE ||
+	    (txn->pending->replaced &&
+	     joins_either(txn, i - 1, i + 1, item)))
+		return PENDING_NOT;
+	if (!is_same(area, item)) {
+		state = PENDING_REPLACED;
+		if (!plan_may_lie(&txn->plan, item))
+			return -EINVAL;
+		if (!may_replace(txn, item))
+			return PENDING_NOT;
+	}
+	return put_in(txn, area, item, state);
+}
+
+/* --------------------------------------------------------------- the end --- */
+
+/* Take area @i out of the tree, or put another in its place. */
+static void apply(struct gpmm_txn *txn, unsigned int i)
+{
+	struct btree *tree = &txn->tree;
+	struct local_change change;
+	struct gpmm_iter way;
+	struct item item;
+	bool fits;
+
+	get(txn->pending, i, &item);
+	gpmm__cursor_seek(&way, tree->root, item.first);
+	change = (struct local_change){
+		.way = &way, .place = way.at[0], .removed = 1, .items = &item,
+		.n = area_at(txn->pending, i)->state == PENDING_REPLACED,
+	};
+	fits = gpmm__btree_find_local(tree, &change);
+	assert(fits);
+	(void)fits;
+	gpmm__btree_replace_local(tree, &change);
+}
+
+static void clear(struct gpmm_txn *txn)
+{
+	struct pending *pending = txn->pending;
+
+	while (pending->len)
+		pending->key[--pending->len] = NARROW_FILLER;
+	pending->at = pending->gone = pending->replaced = 0;
+	memset(txn->tree.kept, 0, sizeof(txn->tree.kept));
+}
+
+void gpmm__pending_apply(struct gpmm_txn *txn)
+{
+	struct pending *pending = txn->pending;
+
+	if (!pending_is_open(pending))
+		return;
+	for (unsigned int i = 0; i < pending->len; i++)
+		if (area_at(pending, i)->state != PENDING_BACK)
+			apply(txn, i);
+	txn->plan.root = txn->tree.root;	/* the top may be shared still */
+	clear(txn);
+}
+
+void gpmm__pending_reset(struct gpmm_txn *txn)
+{
+	clear(txn);
+	txn->pending->given_up = false;
+}

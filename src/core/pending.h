@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Areas that a transaction has unmapped, and its tree still holds.
+ *
+ * Who lays guest memory out anew unmaps areas to map others, or the same, in
+ * their places. To take each out and put one in would be two changes of the
+ * tree; so the first waits. What then comes into the same place is one change
+ * with it, and where it is the very area that was there, there is none: its
+ * nodes are neither copied nor retired, and readers keep their lines.
+ *
+ * The first change of a transaction is made at once, as most make but one, and
+ * so is all that is no plain map or unmap, after what is pending.
+ *
+ * Invariants:
+ *  F  each pending area is an item of the tree, a whole one, and the tree is
+ *     narrow
+ *  G  taking all of them out, in any order, leaves no leaf too small: each is a
+ *     change within its leaf, for which nodes are kept
+ *  H  what is mapped over one would merge with nothing beside it
+ */
+#ifndef GPMM_CORE_PENDING_H
+#define GPMM_CORE_PENDING_H
+
+#include "core/btree.h"
+#include "util/range.h"
+
+struct gpmm_txn;
+
+#define PENDING_CAP	FLAT_CAP
+
+enum pending_state {
+	PENDING_GONE,
+	PENDING_BACK,		/* the very area is mapped again */
+	PENDING_REPLACED,
+};
+
+struct pending_area {
+	struct gpmm_record was;	/* in the tree */
+	struct gpmm_record now;	/* of PENDING_REPLACED */
+	enum pending_state state;
+	bool alone;	/* @was merges with nothing beside it in the tree */
+};
+
+struct pending {
+	unsigned int len;
+	unsigned int at;	/* areas that start at or below the last asked for */
+	unsigned int gone;	/* and not mapped again, nor anything else */
+	unsigned int replaced;	/* how often one was; 0: none is */
+	/* All there was room for were gone: this transaction only takes away. */
+	bool given_up;
+	/* As in a flat leaf: ascending, with fillers. */
+	int32_t key[PENDING_CAP] __attribute__((aligned(64)));
+	uint8_t place[PENDING_CAP];
+	struct pending_area area[PENDING_CAP];
+};
+
+static inline bool pending_is_open(const struct pending *pending)
+{
+	return pending && pending->len;
+}
+
+/* In this transaction. */
+static inline bool pending_was_open(const struct pending *pending)
+{
+	return pending && (pending->len || pending->given_up);
+}
+
+/* What these return where a request is to be made on the tree itself. */
+#define PENDING_NOT	1
+
+/*
+ * Let what was planned wait, which changes something and touches nothing that
+ * is pending, if it is to take out one area and there is room for it.
+ * Return: 0, -ENOMEM or PENDING_NOT, with nothing changed.
+ */
+int gpmm__pending_add(struct gpmm_txn *txn);
+
+/* ---- What follows is for where pending_is_open(). ---- */
+
+/* Does a span reach into what is pending? */
+bool gpmm__pending_touches(struct pending *pending, struct span span);
+
+/*
+ * A request whose span was just seen to touch what is pending: made there, if
+ * the span is that of one area. Return: as planning it, or PENDING_NOT.
+ */
+int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span);
+int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item);
+
+/*
+ * Would a new item, which was just seen to touch nothing pending, merge with
+ * what the tree has there, or with what was mapped over it?
+ */
+bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item);
+
+/* Change the tree as is pending. Cannot fail. */
+void gpmm__pending_apply(struct gpmm_txn *txn);
+
+/* Forget what is pending. Precondition: pending_was_open() */
+void gpmm__pending_reset(struct gpmm_txn *txn);
+
+#endif
