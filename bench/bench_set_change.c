@@ -76,6 +76,26 @@ static void cycle_run(struct bench_racer *racer)
 	}
 }
 
+/* Each area has made room for another at the end, and next time comes back. */
+static void swap_run(struct bench_racer *racer)
+{
+	const struct bench_area *areas[CYCLE_MAX], *others[CYCLE_MAX];
+	struct changing *changing = racer->arg;
+	struct bench_area other[CYCLE_MAX];
+	size_t i;
+
+	while (!bench_race_over(racer)) {
+		for (i = 0; i < changing->pairs; i++) {
+			areas[i] = next_area(changing);
+			other[i] = bench_area_variant(areas[i], 1);
+			others[i] = &other[i];
+		}
+		cycle(racer->contender, racer->map, others, changing->pairs);
+		cycle(racer->contender, racer->map, areas, changing->pairs);
+		racer->done += 2 * changing->pairs;
+	}
+}
+
 /* Back to the area itself each time round, so that the model holds after. */
 static void replace_run(struct bench_racer *racer)
 {
@@ -159,6 +179,7 @@ static const struct job {
 	{ "pair/txn-10", cycle_run, cyclers, 5 },
 	{ "pair/txn-100", cycle_run, cyclers, 50 },
 	{ "pair/txn-1000", cycle_run, cyclers, 500 },
+	{ "swap/txn-100", swap_run, cyclers, 50 },
 	{ "replace/1", replace_run, everyone, 1 },
 	{ "protect/1", protect_run, everyone, 1 },
 	{ "protect/cut", cut_run, only_gpmm, 1 },

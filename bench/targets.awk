@@ -227,6 +227,11 @@ function changes(		i, n, bare, gpmm, what) {
 		at_most("the same, transactions of 100, " n " / bare absl",
 			figure("change", "pair/txn-100/reader", "gpmm", n),
 			bare, 1.2, "")
+		ratio("the same, another area each time, " n \
+		      " / bare absl",
+		      figure("change", "swap/txn-100/reader", "gpmm", n),
+		      figure("change", "swap/txn-100/alone", "absl-bare", n),
+		      "")
 	}
 	n = 32764
 	gpmm = figure("change", "pair/1/reader", "gpmm", n)
