@@ -176,6 +176,7 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 	if (ret)
 		return ret;
 	if (!plan->removed) {
+		plan->next = next;
 		plan->first = plan->last = item->first;
 		plan_note_place(plan, plan->at.at[0]);
 		if (stands_alone(plan, item, next))

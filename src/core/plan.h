@@ -58,6 +58,7 @@ struct plan {
 	uint64_t first;
 	uint64_t last;
 	size_t removed;
+	uint64_t next;		/* where what is behind a mapped item starts; or 0 */
 	VEC(struct item) items;
 	size_t kept;		/* items up to the last that is not as before */
 	size_t removed_kept;	/* old items up to there */

@@ -139,6 +139,12 @@ static int settle(struct gpmm_txn *txn, struct plan_mark mark, int ret)
 
 /* -------------------------------------------------------------- requests --- */
 
+void gpmm__txn_catch_up(struct gpmm_txn *txn)
+{
+	gpmm__run_end(txn);
+	gpmm__pending_apply(txn);
+}
+
 /* Where the area's host memory begins; 0 where it has not that much. */
 static uintptr_t host_address(const struct gpmm_area *area)
 {
@@ -201,6 +207,17 @@ static int map_beside(struct gpmm_txn *txn, const struct item *item,
 	return settle(txn, mark, ret);
 }
 
+/* Remember what was mapped on the tree: others may follow it in order. */
+static void note_mapped(struct gpmm_txn *txn, const struct item *item)
+{
+	const struct plan *plan = &txn->plan;
+
+	if (plan->removed || plan->items.len > 1)
+		txn->run.streak = 0;
+	else
+		run_note(&txn->run, item, plan->next);
+}
+
 static int map_item(struct gpmm_txn *txn, const struct item *item,
 		    bool replace)
 {
@@ -213,15 +230,20 @@ static int map_item(struct gpmm_txn *txn, const struct item *item,
 static int map_more(struct gpmm_txn *txn, const struct item *item,
 		    bool replace)
 {
-	int ret;
+	int ret = PENDING_NOT;
 
-	if (pending_is_open(txn->pending)) {
+	if (txn->run.streak >= RUN_STREAK)
+		ret = gpmm__run_map(txn, item);
+	else if (pending_is_open(txn->pending))
 		ret = map_beside(txn, item, replace);
-		if (ret != PENDING_NOT)
-			return ret;
-		gpmm__pending_apply(txn);
-	}
-	return map_item(txn, item, replace);
+	if (ret != PENDING_NOT)
+		return ret;
+	if (pending_is_open(txn->pending) || txn->run.items.len)
+		gpmm__txn_catch_up(txn);
+	ret = map_item(txn, item, replace);
+	if (!ret)
+		note_mapped(txn, item);
+	return ret;
 }
 
 int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
@@ -283,6 +305,8 @@ static int unmap_more(struct gpmm_txn *txn, struct span span)
 {
 	int ret;
 
+	if (txn->run.streak)
+		gpmm__run_end(txn);
 	if (pending_is_open(txn->pending) &&
 	    gpmm__pending_touches(txn->pending, span)) {
 		ret = gpmm__pending_unmap(txn, span);

@@ -90,6 +90,7 @@ static void free_scratch(struct gpmm_txn *txn)
 	vec_free(&txn->taken);
 	vec_free(&txn->tree.out);
 	vec_free(&txn->tell.tellers);
+	vec_free(&txn->run.items);
 	gpmm__free(txn->pending);
 	txn->pending = NULL;
 }

@@ -18,6 +18,7 @@
 #include "core/pending.h"
 #include "core/plan.h"
 #include "core/reclaim.h"
+#include "core/run.h"
 #include "core/tell.h"
 #include "util/lock.h"
 #include "util/rcu.h"
@@ -44,6 +45,7 @@ struct gpmm_txn {
 	struct plan plan;
 	/* What was asked for, and the tree does not show yet. */
 	struct pending *pending;	/* may be NULL */
+	struct run run;
 	/* References taken for new items; given back on abort. */
 	VEC(struct gpmm_host *) taken;
 	size_t areas;		/* in the tree as it will be */
@@ -91,11 +93,13 @@ static inline struct gpmm_hit set_hit(const struct gpmm_set *set,
 		rcu_read(&set->face.root), set->face.shift, addr);
 }
 
+void gpmm__txn_catch_up(struct gpmm_txn *txn);
+
 /* Make the transaction's tree what was asked for. Cannot fail. */
 static inline void txn_catch_up(struct gpmm_txn *txn)
 {
-	if (pending_is_open(txn->pending))
-		gpmm__pending_apply(txn);
+	if (txn->run.streak || pending_is_open(txn->pending))
+		gpmm__txn_catch_up(txn);
 }
 
 /* Take the lock. Return: 0, or -EDEADLK for a reader or the holder. */

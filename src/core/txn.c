@@ -52,6 +52,8 @@ static void reset(struct gpmm_txn *txn)
 	gpmm__plan_reset(&txn->plan);
 	if (pending_was_open(txn->pending))
 		gpmm__pending_reset(txn);
+	if (txn->run.streak)
+		gpmm__run_reset(txn);
 }
 
 /*
