@@ -353,6 +353,37 @@ static int transaction_of_all(struct lab *lab)
 	return ret;
 }
 
+/* Two areas go and come back, one of them as another. */
+static int remap_two(struct lab *lab, struct gpmm_txn *txn)
+{
+	struct gpmm_area same = lab_area(lab, LAB_TXN, 0x6000, 0x1000, 2, 1);
+	struct gpmm_area other = lab_area(lab, LAB_MOCKS, 0x9000, 0x1000, 2, 1);
+	gpmm_gpa_t base = lab->base;
+	int ret = gpmm_txn_unmap(txn, base + 0xa000, 0x800);
+
+	ret = ret ? ret : gpmm_txn_unmap(txn, same.start, same.size);
+	ret = ret ? ret : gpmm_txn_unmap(txn, other.start, other.size);
+	ret = ret ? ret : gpmm_txn_unmap(txn, base + 0x2000, 0x1000);
+	ret = ret ? ret : gpmm_txn_map(txn, &other, 0);
+	ret = ret ? ret : gpmm_txn_map(txn, &same, 0);
+	ret = ret ? ret : gpmm_txn_unmap(txn, same.start, same.size);
+	return ret ? ret : gpmm_txn_map(txn, &same, GPMM_MAP_REPLACE);
+}
+
+static int transaction_of_remaps(struct lab *lab)
+{
+	struct gpmm_txn *txn;
+	int ret = gpmm_txn_begin(lab->set, &txn);
+
+	if (ret)
+		return ret;
+	ret = remap_two(lab, txn);
+	if (!ret)
+		return gpmm_txn_commit(txn);
+	gpmm_txn_abort(txn);
+	return ret;
+}
+
 const struct lab_change lab_changes[] = {
 	{ "map alone", map_alone },
 	{ "map between two that merge", map_between },
@@ -372,5 +403,6 @@ const struct lab_change lab_changes[] = {
 	{ "merge", merge },
 	{ "a transaction of each", transaction },
 	{ "a transaction of clear and map", transaction_of_all },
+	{ "a transaction of remaps", transaction_of_remaps },
 	{ 0 },
 };

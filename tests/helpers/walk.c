@@ -193,8 +193,11 @@ static int agree(struct walk *w, const char *what, int ret, int expected)
 
 /* --------------------------------------------------------------- changes */
 
+/* A view of the transaction would end what waits in it for more requests. */
 static int settle(struct walk *w)
 {
+	if (!w->now.merged)
+		return 0;
 	gpmm_read_lock();
 	model_settle(&w->now, w->txn ? gpmm_txn_view(w->txn) :
 				       gpmm_set_view_rcu(w->set));
@@ -202,24 +205,29 @@ static int settle(struct walk *w)
 	return 0;
 }
 
-static int step_map(struct walk *w, unsigned int how)
+static int map(struct walk *w, const struct gpmm_area *area, unsigned int how)
 {
-	struct gpmm_area area = draw_area(w);
 	int ret;
 
 	arm(w);
-	ret = w->txn ? gpmm_txn_map(w->txn, &area, how) :
-		       gpmm_set_map(w->set, &area, how);
+	ret = w->txn ? gpmm_txn_map(w->txn, area, how) :
+		       gpmm_set_map(w->set, area, how);
 	if (struck(w, ret))
 		return walk_check(w);
-	if (agree(w, "map", ret, model_map(&w->now, &area, how)))
+	if (agree(w, "map", ret, model_map(&w->now, area, how)))
 		return -1;
 	return ret ? 0 : settle(w);
 }
 
-static int step_unmap(struct walk *w)
+static int step_map(struct walk *w, unsigned int how)
 {
-	struct gpmm_range r = draw_range(w);
+	struct gpmm_area area = draw_area(w);
+
+	return map(w, &area, how);
+}
+
+static int unmap(struct walk *w, struct gpmm_range r)
+{
 	int ret;
 
 	arm(w);
@@ -228,6 +236,49 @@ static int step_unmap(struct walk *w)
 	if (struck(w, ret))
 		return walk_check(w);
 	return agree(w, "unmap", ret, model_unmap(&w->now, r.start, r.size));
+}
+
+static int step_unmap(struct walk *w)
+{
+	return unmap(w, draw_range(w));
+}
+
+/* A whole area goes, to come back later in the transaction. */
+static int step_take_out(struct walk *w)
+{
+	struct gpmm_area *area = &w->gone[w->gone_count];
+
+	if (!model_find(&w->now, draw_addr(w), area))
+		return 0;
+	w->gone_count++;
+	return unmap(w, (struct gpmm_range){ area->start, area->size });
+}
+
+/* One of them comes, perhaps not as it was. */
+static int step_put_back(struct walk *w)
+{
+	uint32_t i = draw(w, w->gone_count);
+	struct gpmm_area area = w->gone[i];
+
+	w->gone[i] = w->gone[--w->gone_count];
+	if (one_in(w, 4))
+		area.flags = draw_flags(w);
+	if (one_in(w, 8)) {
+		area.host = NULL;
+		area.hva = NULL;
+		draw_memory(w, &area);
+	}
+	if (one_in(w, 8))
+		area.backend = w->backend[draw(w, WALK_BACKENDS)];
+	return map(w, &area, one_in(w, 8) ? GPMM_MAP_REPLACE : 0);
+}
+
+static int step_remap(struct walk *w)
+{
+	bool full = w->gone_count == WALK_GONE;
+
+	return full || (w->gone_count && one_in(w, 2)) ? step_put_back(w) :
+							 step_take_out(w);
 }
 
 /* What to do to flags, and what was seen while doing it. */
@@ -447,6 +498,7 @@ static int step_begin(struct walk *w)
 		w->txn = NULL;
 	model_copy(&w->then, &w->now);
 	w->nodes = sum_published(w);
+	w->gone_count = 0;
 	return agree(w, "begin", ret, 0);
 }
 
@@ -652,7 +704,7 @@ static int look(struct walk *w)
 
 	gpmm_read_lock();
 	ret = look_at(w, published(w), gpmm_set_view_rcu(w->set));
-	if (!ret && w->txn)
+	if (!ret && w->txn && one_in(w, 6))
 		ret = look_at(w, &w->now, gpmm_txn_view(w->txn));
 	gpmm_read_unlock();
 	return ret;
@@ -746,6 +798,8 @@ static int step(struct walk *w)
 {
 	if (w->txn && one_in(w, 8))
 		return one_in(w, 3) ? step_abort(w) : step_commit(w);
+	if (w->txn && one_in(w, 2))
+		return step_remap(w);
 	switch (draw(w, 32)) {
 	case 0 ... 9:
 		return step_map(w, 0);

@@ -27,6 +27,7 @@ enum {
 	WALK_MOCKS = 5,
 	WALK_BACKENDS = 5,
 	WALK_HOSTS = 3,
+	WALK_GONE = 8,
 };
 
 struct walk {
@@ -36,6 +37,9 @@ struct walk {
 	struct model now;	/* with the open transaction's changes */
 	struct model then;	/* what readers see while one is open */
 	uint64_t nodes;		/* a sum over all they may be reading */
+	/* Unmapped in the transaction as they were, and not mapped again. */
+	struct gpmm_area gone[WALK_GONE];
+	uint32_t gone_count;
 
 	/* At once; transactional; coarse, and picky about merges; two in one */
 	struct mock mock[WALK_MOCKS];
