@@ -52,8 +52,7 @@ static inline bool is_span(struct pending *pending, unsigned int i,
 
 /* --------------------------------------------------------------- merging --- */
 
-/* Would an item beside area @i merge with it, as it is in the tree or will be?
- * Of one that is back the tree itself tells. */
+/* Would what was mapped over area @i merge with an item beside it? */
 static bool joins(struct pending *pending, unsigned int i,
 		  const struct item *item)
 {
@@ -62,21 +61,19 @@ static bool joins(struct pending *pending, unsigned int i,
 	if (i >= pending->len)
 		return false;
 	area = area_at(pending, i);
-	if (area->state == PENDING_BACK ||
-	    (area->was.last + UINT64_C(1) != item->first &&
-	     first_at(pending, i) != item->last + 1))
-		return false;
-	return plan_is_like(&area->was, item) ||
-	       (area->state == PENDING_REPLACED &&
-		plan_is_like(&area->now, item));
+	return area->state == PENDING_REPLACED &&
+	       plan_is_like(&area->now, item) &&
+	       (area->was.last + UINT64_C(1) == item->first ||
+		first_at(pending, i) == item->last + 1);
 }
 
-/* Or with one of the two that it lies between? */
+/* Would what was mapped over others merge with an item between them? */
 static bool joins_either(const struct gpmm_txn *txn, unsigned int before,
 			 unsigned int after, const struct item *item)
 {
-	return txn->plan.merge && (joins(txn->pending, before, item) ||
-				   joins(txn->pending, after, item));
+	return txn->pending->replaced && txn->plan.merge &&
+	       (joins(txn->pending, before, item) ||
+		joins(txn->pending, after, item));
 }
 
 bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item)
@@ -211,12 +208,12 @@ int gpmm__pending_add(struct gpmm_txn *txn)
 	int ret;
 
 	if (!is_one(&txn->plan))
-		return PENDING_NOT;
+		return PLAN_NOT;
 	pending = make(txn);
 	if (!pending)
 		return -ENOMEM;
 	if (pending->given_up || !has_room(&txn->plan, pending))
-		return PENDING_NOT;
+		return PLAN_NOT;
 	ret = vec_reserve(&txn->set->limbo.open.hosts, txn->plan.dropped.len);
 	if (!ret)
 		ret = gpmm__btree_keep_local(&txn->tree, &txn->plan.at);
@@ -278,7 +275,7 @@ int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span)
 	unsigned int i = txn->pending->at - 1;
 
 	if (!is_span(txn->pending, i, span))
-		return PENDING_NOT;
+		return PLAN_NOT;
 	return area_at(txn->pending, i)->state == PENDING_GONE ?
 		0 : take_out(txn, i);
 }
@@ -299,51 +296,29 @@ static bool may_replace(const struct gpmm_txn *txn, const struct item *item)
 	return is_alone(&txn->plan, &at, item);
 }
 
-static int put_in(struct gpmm_txn *txn, struct pending_area *area,
-		  const struct item *item, enum pending_state state)
-{
-	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
-	int32_t key;
-	int ret = plan_add_edit(&txn->plan, EDIT_MAP, item,
-				(struct span){ item->first, item->last }, 0);
-
-	if (!ret)
-		ret = vec_reserve(&txn->taken, 1);
-	if (ret) {
-		gpmm__plan_rewind(&txn->plan, mark);
-		return ret;
-	}
-	if (item->host)
-		vec_push(&txn->taken, gpmm_host_get(item->host));
-	area->state = state;
-	txn->pending->gone--;
-	if (state == PENDING_REPLACED) {
-		narrow_put(&key, &area->now, item);
-		txn->pending->replaced++;
-	}
-	txn->areas++;
-	return 0;
-}
-
 int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item)
 {
 	struct span span = { item->first, item->last };
 	unsigned int i = txn->pending->at - 1;
 	struct pending_area *area = area_at(txn->pending, i);
-	enum pending_state state = PENDING_BACK;
+	bool same = is_same(area, item);
+	int32_t key;
+	int ret;
 
 	if (!is_span(txn->pending, i, span) || area->state != PENDING_GONE ||
-	    (txn->pending->replaced &&
-	     joins_either(txn, i - 1, i + 1, item)))
-		return PENDING_NOT;
-	if (!is_same(area, item)) {
-		state = PENDING_REPLACED;
-		if (!plan_may_lie(&txn->plan, item))
-			return -EINVAL;
-		if (!may_replace(txn, item))
-			return PENDING_NOT;
+	    joins_either(txn, i - 1, i + 1, item) ||
+	    (!same && !may_replace(txn, item)))
+		return PLAN_NOT;
+	ret = gpmm__txn_put(txn, item);
+	if (ret)
+		return ret;
+	area->state = same ? PENDING_BACK : PENDING_REPLACED;
+	txn->pending->gone--;
+	if (!same) {
+		narrow_put(&key, &area->now, item);
+		txn->pending->replaced++;
 	}
-	return put_in(txn, area, item, state);
+	return 0;
 }
 
 /* --------------------------------------------------------------- the end --- */

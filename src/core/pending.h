@@ -22,6 +22,7 @@
 #define GPMM_CORE_PENDING_H
 
 #include "core/btree.h"
+#include "core/plan.h"
 #include "util/range.h"
 
 struct gpmm_txn;
@@ -43,7 +44,7 @@ struct pending_area {
 
 struct pending {
 	unsigned int len;
-	unsigned int at;	/* areas that start at or below the last asked for */
+	unsigned int at;	/* that start at or below what was asked for */
 	unsigned int gone;	/* and not mapped again, nor anything else */
 	unsigned int replaced;	/* how often one was; 0: none is */
 	/* All there was room for were gone: this transaction only takes away. */
@@ -65,13 +66,10 @@ static inline bool pending_was_open(const struct pending *pending)
 	return pending && (pending->len || pending->given_up);
 }
 
-/* What these return where a request is to be made on the tree itself. */
-#define PENDING_NOT	1
-
 /*
  * Let what was planned wait, which changes something and touches nothing that
  * is pending, if it is to take out one area and there is room for it.
- * Return: 0, -ENOMEM or PENDING_NOT, with nothing changed.
+ * Return: 0, -ENOMEM or PLAN_NOT, with nothing changed.
  */
 int gpmm__pending_add(struct gpmm_txn *txn);
 
@@ -82,14 +80,14 @@ bool gpmm__pending_touches(struct pending *pending, struct span span);
 
 /*
  * A request whose span was just seen to touch what is pending: made there, if
- * the span is that of one area. Return: as planning it, or PENDING_NOT.
+ * the span is that of one area. Return: as planning it, or PLAN_NOT.
  */
 int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span);
 int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item);
 
 /*
  * Would a new item, which was just seen to touch nothing pending, merge with
- * what the tree has there, or with what was mapped over it?
+ * what was mapped there?
  */
 bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item);
 

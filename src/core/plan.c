@@ -160,6 +160,31 @@ static int map_one(struct plan *plan, const struct item *item)
 	return 0;
 }
 
+/* Note where a new item comes, before @next: nothing is in its way. */
+static void note_gap(struct plan *plan, const struct item *item, uint64_t next)
+{
+	plan->next = next;
+	plan->first = plan->last = item->first;
+	plan_note_place(plan, plan->at.at[0]);
+}
+
+int gpmm__plan_map_alone(struct plan *plan, const struct item *item)
+{
+	struct span span = { item->first, item->last };
+	uint64_t next = 0;
+	int ret;
+
+	if (!plan_may_lie(plan, item))
+		return -EINVAL;
+	plan_start(plan, span.first);
+	if ((cursor_first(&plan->at, &next) && next <= span.last) ||
+	    !stands_alone(plan, item, next))
+		return PLAN_NOT;
+	note_gap(plan, item, next);
+	ret = plan_add_edit(plan, EDIT_MAP, item, span, 0);
+	return ret ? ret : map_one(plan, item);
+}
+
 int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 {
 	struct span span = { item->first, item->last };
@@ -176,9 +201,7 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 	if (ret)
 		return ret;
 	if (!plan->removed) {
-		plan->next = next;
-		plan->first = plan->last = item->first;
-		plan_note_place(plan, plan->at.at[0]);
+		note_gap(plan, item, next);
 		if (stands_alone(plan, item, next))
 			return map_one(plan, item);
 	}

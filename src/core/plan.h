@@ -58,11 +58,14 @@ struct plan {
 	uint64_t first;
 	uint64_t last;
 	size_t removed;
-	uint64_t next;		/* where what is behind a mapped item starts; or 0 */
+	uint64_t next;		/* what is behind a mapped item starts there */
 	VEC(struct item) items;
 	size_t kept;		/* items up to the last that is not as before */
 	size_t removed_kept;	/* old items up to there */
 };
+
+/* What is returned where a request is to be planned, or made, in another way. */
+#define PLAN_NOT	1
 
 /*
  * Each plans one request. Spans are in granules. On failure what the request
@@ -76,6 +79,12 @@ int gpmm__plan_protect(struct plan *plan, struct span span,
 		       gpmm_protect_fn *update, void *arg);
 int gpmm__plan_split(struct plan *plan, uint64_t at);
 int gpmm__plan_merge(struct plan *plan, struct span span);
+
+/*
+ * Plan a map where nothing is in the way, and nothing to merge with, not even
+ * to ask a backend about. Return: as gpmm__plan_map(), or PLAN_NOT.
+ */
+int gpmm__plan_map_alone(struct plan *plan, const struct item *item);
 
 /* Empty an array; keep a little memory for the next transaction. */
 #define SCRATCH_BYTES	32768

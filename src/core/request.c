@@ -7,7 +7,7 @@
 
 #include <gpmm/host.h>
 
-#include "core/find.h"
+#include "core/plan_build.h"
 #include "core/set.h"
 
 /* -------------------------------------------------------------- planning --- */
@@ -82,7 +82,7 @@ static int reserve_tree(struct gpmm_txn *txn, struct local_change *local)
 	if (ret && ret != -ENOENT)
 		return ret;
 	if (!plan->local && pending_is_open(txn->pending))
-		return PENDING_NOT;
+		return PLAN_NOT;
 	return plan->local ? 0 :
 	       gpmm__btree_reserve(&txn->tree, plan->items.len,
 				   plan->removed > 0);
@@ -145,6 +145,26 @@ void gpmm__txn_catch_up(struct gpmm_txn *txn)
 	gpmm__pending_apply(txn);
 }
 
+int gpmm__txn_put(struct gpmm_txn *txn, const struct item *item)
+{
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	struct span span = { item->first, item->last };
+	int ret = -EINVAL;
+
+	if (plan_may_lie(&txn->plan, item))
+		ret = plan_add_edit(&txn->plan, EDIT_MAP, item, span, 0);
+	if (!ret)
+		ret = vec_reserve(&txn->taken, 1);
+	if (ret) {
+		gpmm__plan_rewind(&txn->plan, mark);
+		return ret;
+	}
+	if (item->host)
+		vec_push(&txn->taken, gpmm_host_get(item->host));
+	txn->areas++;
+	return 0;
+}
+
 /* Where the area's host memory begins; 0 where it has not that much. */
 static uintptr_t host_address(const struct gpmm_area *area)
 {
@@ -187,24 +207,18 @@ static int area_to_item(const struct gpmm_set *set,
 
 /*
  * Areas are pending: map one in the place of one of them, or an area more that
- * has nothing to do with them. Return: as gpmm_txn_map(), or PENDING_NOT.
+ * has nothing to do with them. Return: as gpmm_txn_map(), or PLAN_NOT.
  */
-static int map_beside(struct gpmm_txn *txn, const struct item *item,
-		      bool replace)
+static int map_beside(struct gpmm_txn *txn, const struct item *item)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
-	struct plan *plan = &txn->plan;
-	int ret;
 
 	if (gpmm__pending_touches(txn->pending,
 				  (struct span){ item->first, item->last }))
 		return gpmm__pending_map(txn, item);
 	if (item->last > NARROW_LAST || gpmm__pending_joins(txn, item))
-		return PENDING_NOT;
-	ret = gpmm__plan_map(plan, item, replace);
-	if (!ret && plan->removed)
-		ret = PENDING_NOT;
-	return settle(txn, mark, ret);
+		return PLAN_NOT;
+	return settle(txn, mark, gpmm__plan_map_alone(&txn->plan, item));
 }
 
 /* Remember what was mapped on the tree: others may follow it in order. */
@@ -230,13 +244,13 @@ static int map_item(struct gpmm_txn *txn, const struct item *item,
 static int map_more(struct gpmm_txn *txn, const struct item *item,
 		    bool replace)
 {
-	int ret = PENDING_NOT;
+	int ret = PLAN_NOT;
 
 	if (txn->run.streak >= RUN_STREAK)
 		ret = gpmm__run_map(txn, item);
 	else if (pending_is_open(txn->pending))
-		ret = map_beside(txn, item, replace);
-	if (ret != PENDING_NOT)
+		ret = map_beside(txn, item);
+	if (ret != PLAN_NOT)
 		return ret;
 	if (pending_is_open(txn->pending) || txn->run.items.len)
 		gpmm__txn_catch_up(txn);
@@ -291,10 +305,10 @@ static int unmap_aside(struct gpmm_txn *txn, struct span span)
 	ret = gpmm__pending_add(txn);
 	if (!ret)
 		return 0;
-	if (ret == PENDING_NOT && !pending_is_open(txn->pending))
+	if (ret == PLAN_NOT && !pending_is_open(txn->pending))
 		return settle(txn, mark, 0);
 	gpmm__plan_rewind(&txn->plan, mark);
-	if (ret != PENDING_NOT)
+	if (ret != PLAN_NOT)
 		return ret;
 	gpmm__pending_apply(txn);
 	return unmap_span(txn, span);
@@ -310,7 +324,7 @@ static int unmap_more(struct gpmm_txn *txn, struct span span)
 	if (pending_is_open(txn->pending) &&
 	    gpmm__pending_touches(txn->pending, span)) {
 		ret = gpmm__pending_unmap(txn, span);
-		if (ret != PENDING_NOT)
+		if (ret != PLAN_NOT)
 			return ret;
 		gpmm__pending_apply(txn);
 	}

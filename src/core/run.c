@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <gpmm/host.h>
+#include <assert.h>
 
-#include "core/pending.h"
 #include "core/plan_build.h"
 #include "core/run.h"
 #include "core/set.h"
@@ -19,29 +18,43 @@ static bool may_follow(const struct gpmm_txn *txn, const struct item *item)
 		return true;
 	return item->last + 1 < run->end &&
 	       (last->last + 1 < item->first ||
+		(last->flags & GPMM_NOMERGE) ||
 		!plan_items_are_like(last, item));
 }
 
 static int reserve(struct gpmm_txn *txn)
 {
 	struct run *run = &txn->run;
-	int ret = vec_reserve(&txn->taken, 1);
+	int ret = vec_reserve(&run->items, 1);
 
-	if (!ret)
-		ret = vec_reserve(&run->items, 1);
 	if (ret || run->items.len % RUN_STEP)
 		return ret;
 	return gpmm__btree_reserve(&txn->tree, run->items.len + RUN_STEP,
 				   false);
 }
 
+/* Does nothing in the tree start in the span? */
+static bool is_free(uintptr_t root, uint64_t first, uint64_t last)
+{
+	struct gpmm_iter at;
+	uint64_t next;
+
+	gpmm__cursor_seek(&at, root, first);
+	return !gpmm__cursor_first(&at, &next) || next > last;
+}
+
 /* Put what waits into the tree. */
 static void apply(struct gpmm_txn *txn)
 {
 	struct run *run = &txn->run;
+	bool is_hole;
 
 	if (!run->items.len)
 		return;
+	is_hole = is_free(txn->tree.root, run->items.v[0].first,
+			  run->last.last);
+	assert(is_hole);
+	(void)is_hole;
 	gpmm__btree_replace(&txn->tree, run->items.v[0].first, run->last.last,
 			    run->items.v, run->items.len);
 	txn->plan.root = txn->tree.root;
@@ -50,29 +63,20 @@ static void apply(struct gpmm_txn *txn)
 
 int gpmm__run_map(struct gpmm_txn *txn, const struct item *item)
 {
-	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
 	struct run *run = &txn->run;
 	int ret;
 
 	if (!may_follow(txn, item))
-		return PENDING_NOT;
-	if (!plan_may_lie(&txn->plan, item))
-		return -EINVAL;
+		return PLAN_NOT;
 	if (run->items.len == RUN_CAP)
 		apply(txn);
-	ret = plan_add_edit(&txn->plan, EDIT_MAP, item,
-			    (struct span){ item->first, item->last }, 0);
+	ret = reserve(txn);
 	if (!ret)
-		ret = reserve(txn);
-	if (ret) {
-		gpmm__plan_rewind(&txn->plan, mark);
+		ret = gpmm__txn_put(txn, item);
+	if (ret)
 		return ret;
-	}
-	if (item->host)
-		vec_push(&txn->taken, gpmm_host_get(item->host));
 	vec_push(&run->items, *item);
 	run->last = *item;
-	txn->areas++;
 	return 0;
 }
 

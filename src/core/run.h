@@ -6,7 +6,7 @@
  * Who maps many areas in order, as to build a set, would go down the tree for
  * each. After RUN_STREAK of them those that follow wait, and go into the tree
  * together: RUN_CAP at once, or before anything else is asked for. A million
- * areas take a quarter of the time (bench/bench_set_change).
+ * areas take a quarter of the time (bench/bench_set_change, build).
  *
  * Invariant I: they ascend, all lie in one hole of the tree, merge neither with
  * each other nor with what is beside the hole, and nodes for them are reserved.
@@ -29,11 +29,15 @@ enum {
 struct run {
 	VEC(struct item) items;
 	struct item last;	/* that was mapped, in the tree or not */
-	uint64_t end;		/* of the hole behind it: what starts there */
+	uint64_t end;		/* of the hole behind it */
 	unsigned int streak;	/* so many were mapped in order */
 };
 
-/* An item was mapped on the tree, before @next (0: the last); none merged. */
+/*
+ * An item was mapped on the tree, before @next (0: the last); none merged. What
+ * follows @last in its hole may come at once; that many came so already is to
+ * say that many more will.
+ */
 static inline void run_note(struct run *run, const struct item *item,
 			    uint64_t next)
 {
@@ -47,7 +51,7 @@ static inline void run_note(struct run *run, const struct item *item,
 
 /*
  * Map an item where it follows those of the streak, which is long enough.
- * Return: as planning it, or PENDING_NOT, with nothing changed.
+ * Return: as planning it, or PLAN_NOT, with nothing changed.
  */
 int gpmm__run_map(struct gpmm_txn *txn, const struct item *item);
 

@@ -93,6 +93,12 @@ static inline struct gpmm_hit set_hit(const struct gpmm_set *set,
 		rcu_read(&set->face.root), set->face.shift, addr);
 }
 
+/*
+ * Map an item of which the tree is to know later, if at all: plan to tell its
+ * backend, take a reference. Return: 0, -ENOMEM or -EINVAL, nothing changed.
+ */
+int gpmm__txn_put(struct gpmm_txn *txn, const struct item *item);
+
 void gpmm__txn_catch_up(struct gpmm_txn *txn);
 
 /* Make the transaction's tree what was asked for. Cannot fail. */
