@@ -177,12 +177,6 @@ static bool has_room(const struct plan *plan, const struct pending *pending)
 	return len > LEAF_MIN + count_within(pending, plan->leaf, len);
 }
 
-static void count_gone(struct pending *pending)
-{
-	if (++pending->gone == PENDING_CAP)
-		pending->given_up = true;
-}
-
 static void insert(struct pending *pending, const struct plan *plan)
 {
 	enum node_class class = narrow_leaf_class(plan->root);
@@ -220,7 +214,7 @@ int gpmm__pending_add(struct gpmm_txn *txn)
 	if (ret)
 		return ret;
 	insert(pending, &txn->plan);
-	count_gone(pending);
+	pending->gone++;
 	txn->areas--;
 	return 0;
 }
@@ -265,7 +259,7 @@ static int take_out(struct gpmm_txn *txn, unsigned int i)
 		return ret;
 	}
 	area_at(txn->pending, i)->state = PENDING_GONE;
-	count_gone(txn->pending);
+	txn->pending->gone++;
 	txn->areas--;
 	return 0;
 }
@@ -365,6 +359,12 @@ void gpmm__pending_apply(struct gpmm_txn *txn)
 			apply(txn, i);
 	txn->plan.root = txn->tree.root;	/* the top may be shared still */
 	clear(txn);
+}
+
+void gpmm__pending_make_room(struct gpmm_txn *txn)
+{
+	txn->pending->given_up = txn->pending->gone == txn->pending->len;
+	gpmm__pending_apply(txn);
 }
 
 void gpmm__pending_reset(struct gpmm_txn *txn)

@@ -47,8 +47,7 @@ struct pending {
 	unsigned int at;	/* that start at or below what was asked for */
 	unsigned int gone;	/* and not mapped again, nor anything else */
 	unsigned int replaced;	/* how often one was; 0: none is */
-	/* All there was room for were gone: this transaction only takes away. */
-	bool given_up;
+	bool given_up;		/* in this transaction no more areas wait */
 	/* As in a flat leaf: ascending, with fillers. */
 	int32_t key[PENDING_CAP] __attribute__((aligned(64)));
 	uint8_t place[PENDING_CAP];
@@ -93,6 +92,12 @@ bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item);
 
 /* Change the tree as is pending. Cannot fail. */
 void gpmm__pending_apply(struct gpmm_txn *txn);
+
+/*
+ * The same for want of room for another: if then nothing was mapped over any,
+ * the transaction only takes away, and waits no more.
+ */
+void gpmm__pending_make_room(struct gpmm_txn *txn);
 
 /* Forget what is pending. Precondition: pending_was_open() */
 void gpmm__pending_reset(struct gpmm_txn *txn);

@@ -310,7 +310,7 @@ static int unmap_aside(struct gpmm_txn *txn, struct span span)
 	gpmm__plan_rewind(&txn->plan, mark);
 	if (ret != PLAN_NOT)
 		return ret;
-	gpmm__pending_apply(txn);
+	gpmm__pending_make_room(txn);
 	return unmap_span(txn, span);
 }
 
