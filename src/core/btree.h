@@ -176,12 +176,8 @@ void gpmm__btree_replace_local(struct btree *tree,
  */
 int gpmm__btree_keep_local(struct btree *tree, const struct gpmm_iter *way);
 
-/*
- * Find out what reserving does, of a change whose nodes are kept.
- * Return: whether it fits.
- */
-bool gpmm__btree_find_local(const struct btree *tree,
-			    struct local_change *change);
+/* Make such a change, of one item by one or none. */
+void gpmm__btree_replace_kept(struct btree *tree, struct local_change *change);
 
 /* The tree no longer reaches a node, or block. */
 static inline void btree_release_one(struct btree *tree, void *node)

@@ -472,16 +472,6 @@ int gpmm__btree_keep_local(struct btree *tree, const struct gpmm_iter *way)
 	return 0;
 }
 
-bool gpmm__btree_find_local(const struct btree *tree,
-			    struct local_change *change)
-{
-	enum node_class class = narrow_leaf_class(tree->root);
-
-	count_leaf(class, change);
-	change->shared = count_shared(tree, change->way);
-	return fits(tree, class, change);
-}
-
 void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change)
 {
@@ -498,4 +488,18 @@ void gpmm__btree_replace_local(struct btree *tree,
 		change_above(tree, change, now);
 	else
 		tree->root = (uintptr_t)now.child | (tree->root & ROOT_BITS);
+}
+
+void gpmm__btree_replace_kept(struct btree *tree, struct local_change *change)
+{
+	enum node_class class = narrow_leaf_class(tree->root);
+	struct copies copies;
+
+	count_leaf(class, change);
+	assert(fits(tree, class, change));
+	change->shared = count_shared(tree, change->way);
+	copies = copies_of(tree, change->shared);
+	tree->kept[LEAF_NARROW] -= copies.leaf;
+	tree->kept[INNER_NARROW] -= copies.inner;
+	gpmm__btree_replace_local(tree, change);
 }

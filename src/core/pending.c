@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <assert.h>
 #include <errno.h>
 
 #include <gpmm/host.h>
@@ -39,7 +38,7 @@ bool gpmm__pending_touches(struct pending *pending, struct span span)
 	unsigned int i = count(pending, span.last);
 
 	pending->at = i;
-	return i && area_at(pending, i - 1)->was.last >= span.first;
+	return i && area_at(pending, i - 1)->record.last >= span.first;
 }
 
 /* Is the span that of pending area @i? */
@@ -47,41 +46,10 @@ static inline bool is_span(struct pending *pending, unsigned int i,
 			   struct span span)
 {
 	return first_at(pending, i) == span.first &&
-	       area_at(pending, i)->was.last == span.last;
+	       area_at(pending, i)->record.last == span.last;
 }
 
 /* --------------------------------------------------------------- merging --- */
-
-/* Would what was mapped over area @i merge with an item beside it? */
-static bool joins(struct pending *pending, unsigned int i,
-		  const struct item *item)
-{
-	const struct pending_area *area;
-
-	if (i >= pending->len)
-		return false;
-	area = area_at(pending, i);
-	return area->state == PENDING_REPLACED &&
-	       plan_is_like(&area->now, item) &&
-	       (area->was.last + UINT64_C(1) == item->first ||
-		first_at(pending, i) == item->last + 1);
-}
-
-/* Would what was mapped over others merge with an item between them? */
-static bool joins_either(const struct gpmm_txn *txn, unsigned int before,
-			 unsigned int after, const struct item *item)
-{
-	return txn->pending->replaced && txn->plan.merge &&
-	       (joins(txn->pending, before, item) ||
-		joins(txn->pending, after, item));
-}
-
-bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item)
-{
-	unsigned int i = txn->pending->at;
-
-	return joins_either(txn, i - 1, i, item);
-}
 
 /* Would an item at the position merge with the one before it in the tree? */
 static inline bool joins_before(const struct gpmm_iter *at,
@@ -191,8 +159,8 @@ static void insert(struct pending *pending, const struct plan *plan)
 	pending->key[i] = ((const int32_t *)plan->leaf)[plan->place];
 	pending->place[i] = (uint8_t)place;
 	narrow_get(class, plan->leaf, plan->place, &item);
-	area->was = *narrow_record(class, plan->leaf, plan->place);
-	area->state = PENDING_GONE;
+	area->record = *narrow_record(class, plan->leaf, plan->place);
+	area->gone = true;
 	area->alone = is_alone(plan, &plan->at, &item);
 }
 
@@ -221,12 +189,9 @@ int gpmm__pending_add(struct gpmm_txn *txn)
 
 /* -------------------------------------------------------------- requests --- */
 
-/* What is in the place of area @i, unless it is gone. */
 static void get(struct pending *pending, unsigned int i, struct item *item)
 {
-	const struct pending_area *area = area_at(pending, i);
-	const struct gpmm_record *record =
-		area->state == PENDING_REPLACED ? &area->now : &area->was;
+	const struct gpmm_record *record = &area_at(pending, i)->record;
 
 	*item = (struct item){
 		.first = first_at(pending, i),
@@ -238,7 +203,7 @@ static void get(struct pending *pending, unsigned int i, struct item *item)
 	};
 }
 
-/* What was mapped over area @i goes again. */
+/* Area @i, which is mapped again, goes again. */
 static int take_out(struct gpmm_txn *txn, unsigned int i)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
@@ -258,7 +223,7 @@ static int take_out(struct gpmm_txn *txn, unsigned int i)
 		gpmm__plan_rewind(plan, mark);
 		return ret;
 	}
-	area_at(txn->pending, i)->state = PENDING_GONE;
+	area_at(txn->pending, i)->gone = true;
 	txn->pending->gone++;
 	txn->areas--;
 	return 0;
@@ -270,24 +235,47 @@ int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span)
 
 	if (!is_span(txn->pending, i, span))
 		return PLAN_NOT;
-	return area_at(txn->pending, i)->state == PENDING_GONE ?
-		0 : take_out(txn, i);
+	return area_at(txn->pending, i)->gone ? 0 : take_out(txn, i);
 }
 
 /* May the item stay that the tree has in its place? */
 static bool is_same(const struct pending_area *area, const struct item *item)
 {
-	return area->alone && plan_is_like(&area->was, item) &&
-	       area->was.backend == item->backend;
+	return area->alone && plan_is_like(&area->record, item) &&
+	       area->record.backend == item->backend;
 }
 
-/* Invariant H: would an item in the place of another merge with nothing? */
-static bool may_replace(const struct gpmm_txn *txn, const struct item *item)
+/* Put an item, or none, into the place that the way leads to. */
+static void change(struct gpmm_txn *txn, struct gpmm_iter *way,
+		   const struct item *item, size_t n)
 {
-	struct gpmm_iter at;
+	struct local_change local = {
+		.way = way, .place = way->at[0], .removed = 1,
+		.items = item, .n = n,
+	};
 
-	gpmm__cursor_seek(&at, txn->tree.root, item->first);
-	return is_alone(&txn->plan, &at, item);
+	gpmm__btree_replace_kept(&txn->tree, &local);
+	txn->plan.root = txn->tree.root;
+}
+
+/* Map an item over an area that is gone. */
+static int replace(struct gpmm_txn *txn, struct pending_area *area,
+		   const struct item *item)
+{
+	struct gpmm_iter way;
+	int32_t key;
+	int ret;
+
+	gpmm__cursor_seek(&way, txn->tree.root, item->first);
+	if (!is_alone(&txn->plan, &way, item))
+		return PLAN_NOT;
+	ret = gpmm__txn_put(txn, item);
+	if (ret)
+		return ret;
+	change(txn, &way, item, 1);
+	narrow_put(&key, &area->record, item);
+	area->alone = true;
+	return 0;
 }
 
 int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item)
@@ -295,47 +283,27 @@ int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item)
 	struct span span = { item->first, item->last };
 	unsigned int i = txn->pending->at - 1;
 	struct pending_area *area = area_at(txn->pending, i);
-	bool same = is_same(area, item);
-	int32_t key;
 	int ret;
 
-	if (!is_span(txn->pending, i, span) || area->state != PENDING_GONE ||
-	    joins_either(txn, i - 1, i + 1, item) ||
-	    (!same && !may_replace(txn, item)))
+	if (!is_span(txn->pending, i, span) || !area->gone)
 		return PLAN_NOT;
-	ret = gpmm__txn_put(txn, item);
+	ret = is_same(area, item) ? gpmm__txn_put(txn, item) :
+				    replace(txn, area, item);
 	if (ret)
 		return ret;
-	area->state = same ? PENDING_BACK : PENDING_REPLACED;
+	area->gone = false;
 	txn->pending->gone--;
-	if (!same) {
-		narrow_put(&key, &area->now, item);
-		txn->pending->replaced++;
-	}
 	return 0;
 }
 
 /* --------------------------------------------------------------- the end --- */
 
-/* Take area @i out of the tree, or put another in its place. */
-static void apply(struct gpmm_txn *txn, unsigned int i)
+static void take_from_tree(struct gpmm_txn *txn, unsigned int i)
 {
-	struct btree *tree = &txn->tree;
-	struct local_change change;
 	struct gpmm_iter way;
-	struct item item;
-	bool fits;
 
-	get(txn->pending, i, &item);
-	gpmm__cursor_seek(&way, tree->root, item.first);
-	change = (struct local_change){
-		.way = &way, .place = way.at[0], .removed = 1, .items = &item,
-		.n = area_at(txn->pending, i)->state == PENDING_REPLACED,
-	};
-	fits = gpmm__btree_find_local(tree, &change);
-	assert(fits);
-	(void)fits;
-	gpmm__btree_replace_local(tree, &change);
+	gpmm__cursor_seek(&way, txn->tree.root, first_at(txn->pending, i));
+	change(txn, &way, NULL, 0);
 }
 
 static void clear(struct gpmm_txn *txn)
@@ -344,7 +312,7 @@ static void clear(struct gpmm_txn *txn)
 
 	while (pending->len)
 		pending->key[--pending->len] = NARROW_FILLER;
-	pending->at = pending->gone = pending->replaced = 0;
+	pending->at = pending->gone = 0;
 	memset(txn->tree.kept, 0, sizeof(txn->tree.kept));
 }
 
@@ -355,9 +323,8 @@ void gpmm__pending_apply(struct gpmm_txn *txn)
 	if (!pending_is_open(pending))
 		return;
 	for (unsigned int i = 0; i < pending->len; i++)
-		if (area_at(pending, i)->state != PENDING_BACK)
-			apply(txn, i);
-	txn->plan.root = txn->tree.root;	/* the top may be shared still */
+		if (area_at(pending, i)->gone)
+			take_from_tree(txn, i);
 	clear(txn);
 }
 

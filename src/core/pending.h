@@ -16,7 +16,6 @@
  *     narrow
  *  G  taking all of them out, in any order, leaves no leaf too small: each is a
  *     change within its leaf, for which nodes are kept
- *  H  what is mapped over one would merge with nothing beside it
  */
 #ifndef GPMM_CORE_PENDING_H
 #define GPMM_CORE_PENDING_H
@@ -29,24 +28,16 @@ struct gpmm_txn;
 
 #define PENDING_CAP	FLAT_CAP
 
-enum pending_state {
-	PENDING_GONE,
-	PENDING_BACK,		/* the very area is mapped again */
-	PENDING_REPLACED,
-};
-
 struct pending_area {
-	struct gpmm_record was;	/* in the tree */
-	struct gpmm_record now;	/* of PENDING_REPLACED */
-	enum pending_state state;
-	bool alone;	/* @was merges with nothing beside it in the tree */
+	struct gpmm_record record;	/* in the tree */
+	bool gone;		/* unmapped; else it is mapped again */
+	bool alone;		/* merges with nothing beside it in the tree */
 };
 
 struct pending {
 	unsigned int len;
 	unsigned int at;	/* that start at or below what was asked for */
-	unsigned int gone;	/* and not mapped again, nor anything else */
-	unsigned int replaced;	/* how often one was; 0: none is */
+	unsigned int gone;	/* that are */
 	bool given_up;		/* in this transaction no more areas wait */
 	/* As in a flat leaf: ascending, with fillers. */
 	int32_t key[PENDING_CAP] __attribute__((aligned(64)));
@@ -84,13 +75,7 @@ bool gpmm__pending_touches(struct pending *pending, struct span span);
 int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span);
 int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item);
 
-/*
- * Would a new item, which was just seen to touch nothing pending, merge with
- * what was mapped there?
- */
-bool gpmm__pending_joins(const struct gpmm_txn *txn, const struct item *item);
-
-/* Change the tree as is pending. Cannot fail. */
+/* Take what is gone out of the tree. Cannot fail. */
 void gpmm__pending_apply(struct gpmm_txn *txn);
 
 /*

@@ -216,7 +216,7 @@ static int map_beside(struct gpmm_txn *txn, const struct item *item)
 	if (gpmm__pending_touches(txn->pending,
 				  (struct span){ item->first, item->last }))
 		return gpmm__pending_map(txn, item);
-	if (item->last > NARROW_LAST || gpmm__pending_joins(txn, item))
+	if (item->last > NARROW_LAST)
 		return PLAN_NOT;
 	return settle(txn, mark, gpmm__plan_map_alone(&txn->plan, item));
 }

@@ -5,7 +5,7 @@
 #include "core/run.h"
 #include "core/set.h"
 
-/* Invariant I, of one more item. */
+/* Invariant H, of one more item. */
 static bool may_follow(const struct gpmm_txn *txn, const struct item *item)
 {
 	const struct run *run = &txn->run;

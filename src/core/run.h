@@ -8,7 +8,7 @@
  * together: RUN_CAP at once, or before anything else is asked for. A million
  * areas take a quarter of the time (bench/bench_set_change, build).
  *
- * Invariant I: they ascend, all lie in one hole of the tree, merge neither with
+ * Invariant H: they ascend, all lie in one hole of the tree, merge neither with
  * each other nor with what is beside the hole, and nodes for them are reserved.
  * Nothing is pending (pending.h) at the same time.
  */
