@@ -5,8 +5,8 @@
  *
  * Who maps many areas in order, as to build a set, would go down the tree for
  * each. After RUN_STREAK of them those that follow wait, and go into the tree
- * together: RUN_CAP at once, or before anything else is asked for. A million
- * areas take a quarter of the time (bench/bench_set_change, build).
+ * together: RUN_CAP at once, or before anything else is asked for. 100,000 areas
+ * take a third of the time (bench/bench_set_change --quick --only=gpmm).
  *
  * Invariant H: they ascend, all lie in one hole of the tree, merge neither with
  * each other nor with what is beside the hole, and nodes for them are reserved.
