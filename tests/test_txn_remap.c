@@ -1110,29 +1110,12 @@ static int ask(struct lab *lab, struct gpmm_txn *txn, const struct request *r)
 			gpmm_txn_unmap(txn, lab->base + r->at, r->size);
 }
 
-static int collect(void *arg, const struct gpmm_area *area)
-{
-	struct snapshot *s = arg;
-
-	s->area = realloc(s->area, (s->count + 1) * sizeof(*s->area));
-	if (!s->area)
-		abort();
-	s->area[s->count++] = *area;
-	return 0;
-}
-
-static void view_take(struct snapshot *s, struct gpmm_view view)
-{
-	*s = (struct snapshot){ 0 };
-	gpmm_view_for_each(view, GPMM_RANGE_ALL, collect, s);
-}
-
 static bool view_holds(const struct snapshot *s, struct gpmm_view view)
 {
 	struct snapshot now;
 	bool same;
 
-	view_take(&now, view);
+	snapshot_view(&now, view);
 	same = now.count == s->count;
 	for (size_t i = 0; same && i < now.count; i++)
 		same = area_equal(&now.area[i], &s->area[i]);
@@ -1152,7 +1135,7 @@ static void show_all(struct lab *lab, unsigned int more)
 	txn = begin(lab->set);
 	for (unsigned int i = 0; i < ALL; i++) {
 		given[i] = ask(lab, txn, &requests[i]);
-		view_take(&shown[i], gpmm_txn_view(txn));
+		snapshot_view(&shown[i], gpmm_txn_view(txn));
 	}
 	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
 	CU_ASSERT(snapshot_holds(&shown[ALL - 1], lab->set));

@@ -65,6 +65,12 @@ static int collect(void *arg, const struct gpmm_area *area)
 	return 0;
 }
 
+void snapshot_view(struct snapshot *snapshot, struct gpmm_view view)
+{
+	*snapshot = (struct snapshot){ 0 };
+	gpmm_view_for_each(view, GPMM_RANGE_ALL, collect, snapshot);
+}
+
 void snapshot_take(struct snapshot *snapshot, const struct gpmm_set *set)
 {
 	*snapshot = (struct snapshot){ 0 };

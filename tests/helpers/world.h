@@ -48,6 +48,7 @@ struct snapshot {
 };
 
 void snapshot_take(struct snapshot *snapshot, const struct gpmm_set *set);
+void snapshot_view(struct snapshot *snapshot, struct gpmm_view view);
 /* Does the set hold exactly that, however it is asked? */
 bool snapshot_holds(const struct snapshot *snapshot,
 		    const struct gpmm_set *set);
