@@ -36,8 +36,8 @@ struct pending_area {
 
 struct pending {
 	unsigned int len;
-	unsigned int at;	/* that start at or below what was asked for */
-	unsigned int gone;	/* that are */
+	unsigned int at;	/* of them at or below what was asked for */
+	unsigned int gone;	/* of them unmapped now */
 	bool given_up;		/* in this transaction no more areas wait */
 	/* As in a flat leaf: ascending, with fillers. */
 	int32_t key[PENDING_CAP] __attribute__((aligned(64)));
@@ -50,7 +50,7 @@ static inline bool pending_is_open(const struct pending *pending)
 	return pending && pending->len;
 }
 
-/* In this transaction. */
+/* Has it been, in this transaction? */
 static inline bool pending_was_open(const struct pending *pending)
 {
 	return pending && (pending->len || pending->given_up);

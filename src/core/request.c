@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What may be asked of a transaction: checked, planned on its tree, and carried
- * out there at once. Everything that can fail is done before the tree changes.
+ * out there, at once unless it may wait (pending.h, run.h). Everything that can
+ * fail is done before the tree changes.
  */
 #include <errno.h>
 
