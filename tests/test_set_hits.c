@@ -16,7 +16,8 @@
 /* Above 2^31 granules keys are wide, whatever the granule. */
 #define ABOVE	(UINT64_C(1) << 52)
 
-enum { MOST = 70 };
+/* So many at once; so many areas, whose tree has three levels above leaves. */
+enum { MOST = 70, LARGEST = 40000 };
 
 static int owners[3];
 
@@ -133,7 +134,9 @@ static void ask_all(struct gpmm_set *set, gpmm_gpa_t base, uint64_t extent)
 static void ask_sets(uint64_t granule, gpmm_gpa_t base)
 {
 	/* None, a leaf, a flat leaf, and tops of every height and form. */
-	static const size_t sizes[] = { 0, 1, 9, 64, 65, 900, 2000, 20000 };
+	static const size_t sizes[] = {
+		0, 1, 9, 64, 65, 900, 2000, 20000, LARGEST,
+	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		struct gpmm_set *set = populate(granule, base, sizes[i]);
@@ -155,7 +158,7 @@ static void test_many_at_once_where_keys_are_wide(void)
 	ask_sets(PAGE, ABOVE);
 	ask_sets(1, ABOVE + 7);
 	/* Up to the last byte. */
-	ask_sets(1, UINT64_MAX - 20000 * 4 + 2);
+	ask_sets(1, UINT64_MAX - LARGEST * 4 + 2);
 }
 
 /* ---------------------------------------------------------- what it tells --- */

@@ -31,6 +31,8 @@
 #define FAR_HEIGHT 3
 #define GROUP	4
 
+enum batch_form { BATCH_FLAT, BATCH_LEAF, BATCH_INNER };
+
 static const struct gpmm_hit nothing;
 
 /*

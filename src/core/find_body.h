@@ -264,21 +264,21 @@ static inline TARGET void FIND(finish_flat)(const struct leaf_flat *leaf,
 }
 
 /* GROUP narrow lookups, level by level, of addresses within the extent. */
-static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
-				      unsigned int shift,
-				      struct gpmm_hit *hit)
+static inline __attribute__((always_inline)) TARGET void
+FIND(group)(enum batch_form form, uintptr_t root, const int32_t *query,
+	    unsigned int shift, struct gpmm_hit *hit)
 {
 	unsigned int height = root_height(root);
 	const void *node[GROUP];
 
-	if ((root & ROOT_FORM) == ROOT_FLAT) {
+	if (form == BATCH_FLAT) {
 		FIND(finish_flat)(root_node(root), query, shift, hit);
 		return;
 	}
 #pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++)
 		node[i] = root_node(root);
-	if (!(root & ROOT_BITS)) {
+	if (form == BATCH_LEAF) {
 		FIND(finish)(node, query, shift, hit);
 		return;
 	}
@@ -294,23 +294,50 @@ static inline TARGET void FIND(group)(uintptr_t root, const int32_t *query,
 	FIND(finish)(node, query, shift, hit);
 }
 
+/*
+ * Groups, up to the first that goes outside of the extent or is not whole.
+ * Return: how many lookups that is. A function for each form: one for all had
+ * no registers left for what a loop keeps.
+ */
+#define GROUPS(name, form)						\
+static TARGET __attribute__((noinline)) size_t				\
+FIND(name)(uintptr_t root, unsigned int shift, const uint64_t *addr,	\
+	   size_t n, struct gpmm_hit *hit)				\
+{									\
+	int32_t query[GROUP];						\
+	size_t i = 0;							\
+									\
+	for (; i + GROUP <= n && narrow_queries(root, shift, addr + i,	\
+						query); i += GROUP)	\
+		FIND(group)(form, root, query, shift, hit + i);		\
+	return i;							\
+}
+GROUPS(groups_flat, BATCH_FLAT)
+GROUPS(groups_leaf, BATCH_LEAF)
+GROUPS(groups_inner, BATCH_INNER)
+#undef GROUPS
+
+static inline TARGET size_t FIND(groups)(uintptr_t root, unsigned int shift,
+					 const uint64_t *addr, size_t n,
+					 struct gpmm_hit *hit)
+{
+	if (!root || root_is_wide(root))
+		return 0;
+	if ((root & ROOT_FORM) == ROOT_FLAT)
+		return FIND(groups_flat)(root, shift, addr, n, hit);
+	if (!root_height(root))
+		return FIND(groups_leaf)(root, shift, addr, n, hit);
+	return FIND(groups_inner)(root, shift, addr, n, hit);
+}
+
 static TARGET void FIND(find_each)(uintptr_t root, unsigned int shift,
 				   const uint64_t *addr, size_t n,
 				   struct gpmm_hit *hit)
 {
-	bool narrow = root && !root_is_wide(root);
-	int32_t query[GROUP];
-	size_t i = 0;
-
-	while (i < n) {
-		if (narrow && i + GROUP <= n &&
-		    narrow_queries(root, shift, addr + i, query)) {
-			FIND(group)(root, query, shift, hit + i);
-			i += GROUP;
-			continue;
-		}
-		hit[i] = FIND(find)(root, shift, addr[i]);
-		i++;
+	for (size_t i = 0; i < n; i++) {
+		i += FIND(groups)(root, shift, addr + i, n - i, hit + i);
+		if (i < n)
+			hit[i] = FIND(find)(root, shift, addr[i]);
 	}
 }
 
