@@ -617,6 +617,7 @@ static void test_descriptors_go_with_their_hooks(void)
 	next = next_fd();
 	hook = event_at(4 * PAGE, 0);
 	CU_ASSERT_NOT_EQUAL(next_fd(), next);
+	CU_ASSERT_EQUAL(fcntl(hook->event.fd, F_GETFD), FD_CLOEXEC);
 	CU_ASSERT_EQUAL(gpmm_kvm_detach(hook), 0);
 	CU_ASSERT_EQUAL(next_fd(), next);
 	event_at(4 * PAGE, 0);
@@ -1018,13 +1019,17 @@ static void test_what_cannot_be_undone_is_refused_then_repaired(void)
 
 static void test_elsewhere_works_while_a_hook_is_lost(void)
 {
+	struct gpmm_kvm_event byte = {
+		.owner = &owners[0], .gpa = 4 * PAGE,
+	};
 	struct gpmm_kvm_hook *hook;
 
 	setup();
+	byte.fd = fd;
 	map_alone(window(4, 2, 0));
 	map_alone(window(8, 2, 1));
-	hook = event_at(4 * PAGE, 0);
 	event_at(4 * PAGE + 16, 0);
+	CU_ASSERT_EQUAL(gpmm_kvm_attach_event(be, &byte, &hook), 0);
 	event_at(8 * PAGE, 1);
 	fake.left = 1;
 	fake.stay = true;
@@ -1103,6 +1108,68 @@ static void test_what_an_attach_left_behind_is_repaired(void)
 	teardown();
 }
 
+static unsigned long doomed;	/* changes that fail, bit n: the nth next */
+
+static void fail_the_doomed(void)
+{
+	if (doomed & 1)
+		fake.left = 0;
+	doomed >>= 1;
+}
+
+/* A zone is not put back beside a part of it that could not be removed. */
+static void test_a_zone_whose_part_is_lost_comes_back_whole(void)
+{
+	setup();
+	map_alone(window(4, 8, 0));
+	zone_at(5 * PAGE, 4 * PAGE, 0);
+	fake.on_change = fail_the_doomed;
+	/* It goes, a part comes, the other does not; that part stays, */
+	doomed = 0xc;
+	begin();
+	unmap(window(6, 1, 0));
+	CU_ASSERT_EQUAL(commit(), -EIO);
+	/* and stays, */
+	doomed = 0x1;
+	map_alone(window(20, 1, 1));
+	CU_ASSERT_EQUAL(fake.nr_events, 1);
+	/* and goes. */
+	map_alone(window(21, 1, 1));
+	CU_ASSERT_EQUAL(fake.nr_events, 1);
+	CU_ASSERT(has_zone(5 * PAGE, 4 * PAGE));
+	CU_ASSERT_EQUAL(to_kvm(be)->hooks.lost, 0);
+	unmap_alone(window(4, 8, 0));
+	CU_ASSERT_EQUAL(fake.nr_events, 0);
+	teardown();
+}
+
+/* To remove what was left removes what is there again in its place, too. */
+static void test_what_an_attach_left_behind_does_not_take_the_next_along(void)
+{
+	setup();
+	map_alone(window(4, 1, 0));
+	map_alone(window(6, 1, 0));
+	fake.left = 1;
+	fake.stay = true;
+	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, 3 * PAGE), -EIO);
+	CU_ASSERT(has_zone(6 * PAGE, PAGE));
+	/* As long as it cannot be removed nothing comes there, */
+	fake.stay = false;
+	fake.left = 0;
+	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, 3 * PAGE), -EIO);
+	CU_ASSERT_EQUAL(fake.nr_events, 1);
+	/* but elsewhere, */
+	fake.left = 0;
+	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, PAGE / 2), 0);
+	/* and then it does. */
+	CU_ASSERT_EQUAL(try_zone(&owners[0], 5 * PAGE, 2 * PAGE), 0);
+	map_alone(window(9, 1, 1));
+	CU_ASSERT_EQUAL(fake.nr_events, 2);
+	CU_ASSERT(has_zone(4 * PAGE, PAGE / 2));
+	CU_ASSERT(has_zone(6 * PAGE, PAGE));
+	teardown();
+}
+
 SUITE("kvm hooks",
 	TEST(test_a_hook_is_there_as_long_as_its_window_is),
 	TEST(test_a_hook_on_a_mapped_window_is_there_at_once),
@@ -1129,4 +1196,6 @@ SUITE("kvm hooks",
 	TEST(test_what_cannot_be_undone_is_refused_then_repaired),
 	TEST(test_elsewhere_works_while_a_hook_is_lost),
 	TEST(test_attach_and_detach_fail_whole),
-	TEST(test_what_an_attach_left_behind_is_repaired))
+	TEST(test_what_an_attach_left_behind_is_repaired),
+	TEST(test_a_zone_whose_part_is_lost_comes_back_whole),
+	TEST(test_what_an_attach_left_behind_does_not_take_the_next_along))

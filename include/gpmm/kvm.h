@@ -220,6 +220,7 @@ struct gpmm_kvm_event {
  * Return: 0; -EINVAL; -ENOMEM; -EOPNOTSUPP without GPMM_KVM_EVENT (or
  * GPMM_KVM_EVENT_ANY_SIZE); -EEXIST where there is such an event in the VM (of
  * one that no area covers yet, only the commit that maps one is told); -EBADF;
+ * -EIO where another is in the way that could not be undone, or this could not;
  * what the kernel said.
  */
 int gpmm_kvm_attach_event(struct gpmm_backend *backend,
@@ -234,7 +235,7 @@ int gpmm_kvm_attach_event(struct gpmm_backend *backend,
  *
  * Context: writer.
  * Owns: borrows @run until the backend is destroyed.
- * Return: 0; -EOPNOTSUPP without GPMM_KVM_COALESCED.
+ * Return: 0; -EOPNOTSUPP without GPMM_KVM_COALESCED; what the kernel said.
  */
 int gpmm_kvm_set_coalesced_ring(struct gpmm_backend *backend,
 				struct kvm_run *run);
@@ -253,7 +254,7 @@ int gpmm_kvm_set_coalesced_ring(struct gpmm_backend *backend,
  * Owns: the caller owns *@hook.
  * Return: 0; -EINVAL, also without gpmm_kvm_set_coalesced_ring(); -ENOMEM;
  * -EOPNOTSUPP without GPMM_KVM_COALESCED; -EEXIST where it overlaps another
- * of @owner's; what the kernel said.
+ * of @owner's; -EIO as gpmm_kvm_attach_event(); what the kernel said.
  */
 int gpmm_kvm_attach_coalesced(struct gpmm_backend *backend, void *owner,
 			      gpmm_gpa_t gpa, uint32_t size,

@@ -41,6 +41,7 @@ static int attach_locked(struct kvm_backend *kvm, void *owner,
 
 	if (!new)
 		return -ENOMEM;
+	gpmm__hooks_repair(&kvm->hooks);
 	ret = gpmm__hook_plan_attach(&kvm->hooks, new);
 	if (!ret)
 		ret = gpmm__hooks_apply(&kvm->hooks);

@@ -190,6 +190,28 @@ int gpmm__hook_plan_detach(struct hooks *hooks, struct gpmm_kvm_hook *hook)
 
 /* ---------------------------------------------------------------- apply --- */
 
+/* Is any byte of [first, last] of a post that is lost, or of a stray one? */
+static bool has_lost(const struct hooks *hooks, uint64_t first, uint64_t last,
+		     bool stray)
+{
+	const struct gpmm_kvm_hook *hook = NULL;
+	const struct post *post;
+
+	if (!hooks->lost)
+		return false;
+	while ((hook = next_hook(hooks, hook)))
+		for (post = hook->posts; post; post = post->next)
+			if (post->lost && (post->there || !stray) &&
+			    post->gpa <= last &&
+			    first <= post->gpa + (post->size - 1))
+				return true;
+	return false;
+}
+
+/*
+ * Nothing comes where a post is that could not be removed: with a zone KVM
+ * would remove all that contain it.
+ */
 static int set_post(struct hooks *hooks, const struct gpmm_kvm_hook *hook,
 		    struct post *post, bool on)
 {
@@ -198,6 +220,9 @@ static int set_post(struct hooks *hooks, const struct gpmm_kvm_hook *hook,
 
 	if (post->there == on)
 		return 0;
+	if (on && has_lost(hooks, post->gpa, post->gpa + (post->size - 1),
+			   true))
+		return -EIO;
 	event.gpa = post->gpa;
 	if (hook->coalesced)
 		ret = gpmm__kvm_set_coalesced(hooks->sys, post->gpa,
@@ -230,14 +255,11 @@ static void *owner_at(void *arg, uint64_t gpa)
 	const struct gpmm_kvm_hook *hook = NULL;
 	const struct post *post;
 
-	while ((hook = next_hook(hooks, hook))) {
-		if (!hook->coalesced)
-			continue;
+	while ((hook = next_hook(hooks, hook)))
 		for (post = hook->posts; post; post = post->next)
 			if (gpa - post->gpa < post->size &&
 			    (hook->touched ? post->before : post->wanted))
 				return hook->owner->owner;
-	}
 	return NULL;
 }
 
@@ -353,17 +375,7 @@ bool gpmm__hook_is_lost(const struct gpmm_kvm_hook *hook)
 bool gpmm__hooks_are_lost(const struct hooks *hooks, uint64_t first,
 			  uint64_t last)
 {
-	const struct gpmm_kvm_hook *hook = NULL;
-	const struct post *post;
-
-	if (!hooks->lost)
-		return false;
-	while ((hook = next_hook(hooks, hook)))
-		for (post = hook->posts; post; post = post->next)
-			if (post->lost && post->gpa <= last &&
-			    first <= post->gpa + (post->size - 1))
-				return true;
-	return false;
+	return has_lost(hooks, first, last, false);
 }
 
 /* ------------------------------------------------------------------ end --- */
