@@ -49,6 +49,12 @@ int gpmm__dirty_log_enable(struct dirty_log *log, struct kvm_sys *sys)
 	return gpmm__rings_enable(&log->rings, sys);
 }
 
+void gpmm__dirty_log_disable(struct dirty_log *log, struct kvm_sys *sys)
+{
+	if (log->manual)
+		gpmm__kvm_enable_cap(sys, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 0);
+}
+
 void gpmm__dirty_log_fini(struct dirty_log *log)
 {
 	gpmm__rings_fini(&log->rings);

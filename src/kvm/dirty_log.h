@@ -26,8 +26,10 @@ struct dirty_log {
 /* Return: 0; -EOPNOTSUPP; -EINVAL; -ENOMEM; the kernel's. */
 int gpmm__dirty_log_init(struct dirty_log *log, struct slots *slots,
 			 const struct gpmm_kvm_options *options);
-/* Turn it on, for good. Return: 0 or -errno. */
+/* Turn it on. Return: 0 or -errno. */
 int gpmm__dirty_log_enable(struct dirty_log *log, struct kvm_sys *sys);
+/* Turn it off, as far as KVM can: rings stay. */
+void gpmm__dirty_log_disable(struct dirty_log *log, struct kvm_sys *sys);
 void gpmm__dirty_log_fini(struct dirty_log *log);
 
 /* All that was written in [first, last], and perhaps more. */

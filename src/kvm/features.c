@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "kvm/features.h"
 
-#include <errno.h>
-
 #include <gpmm/kvm.h>
 
 /* A capability whose value has all of @bits (0: any value) is a feature. */
@@ -60,10 +58,8 @@ int gpmm_kvm_features(int vm_fd, uint64_t *features)
 	return gpmm__kvm_features(&sys, features);
 }
 
-int gpmm__kvm_no_zap_all(struct kvm_sys *sys, uint64_t features)
+int gpmm__kvm_no_zap_all(struct kvm_sys *sys)
 {
-	if (!(features & GPMM_KVM_NO_ZAP_ALL))
-		return -EOPNOTSUPP;
 	return gpmm__kvm_enable_cap(sys, KVM_CAP_DISABLE_QUIRKS2,
 				    KVM_X86_QUIRK_SLOT_ZAP_ALL);
 }

@@ -7,7 +7,7 @@
 /* Return: 0, or -errno where it is no VM. */
 int gpmm__kvm_features(struct kvm_sys *sys, uint64_t *features);
 
-/* Turn KVM_X86_QUIRK_SLOT_ZAP_ALL off. Return: 0; -EOPNOTSUPP; -errno. */
-int gpmm__kvm_no_zap_all(struct kvm_sys *sys, uint64_t features);
+/* Turn KVM_X86_QUIRK_SLOT_ZAP_ALL off, for good. Return: 0 or -errno. */
+int gpmm__kvm_no_zap_all(struct kvm_sys *sys);
 
 #endif

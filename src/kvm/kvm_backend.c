@@ -308,15 +308,24 @@ static int slot_budget(struct kvm_sys *sys,
 	return options->reserve < *count ? 0 : -EINVAL;
 }
 
-/* Neither can be taken back: once nothing else can fail any more. */
+/*
+ * Once nothing else can fail any more. KVM refuses rings where there is a vCPU,
+ * but no quirk that it has: that is last, as it cannot be had back.
+ */
 static int switch_on(struct kvm_backend *kvm,
 		     const struct gpmm_kvm_options *options)
 {
-	int ret = 0;
+	int ret;
 
-	if (options->no_zap_all)
-		ret = gpmm__kvm_no_zap_all(&kvm->sys, kvm->features);
-	return ret ? ret : gpmm__dirty_log_enable(&kvm->log, &kvm->sys);
+	if (options->no_zap_all && !(kvm->features & GPMM_KVM_NO_ZAP_ALL))
+		return -EOPNOTSUPP;
+	ret = gpmm__dirty_log_enable(&kvm->log, &kvm->sys);
+	if (ret || !options->no_zap_all)
+		return ret;
+	ret = gpmm__kvm_no_zap_all(&kvm->sys);
+	if (ret)
+		gpmm__dirty_log_disable(&kvm->log, &kvm->sys);
+	return ret;
 }
 
 static int init_slots(struct kvm_backend *kvm,
