@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include <gpmm/gpmm.h>
@@ -295,6 +296,27 @@ static void check_a_range_is_harvested_alone(void)
 	gpmm_dirty_client_destroy(client);
 }
 
+/* In words of 64 pages: what is not harvested is neither cleared nor guarded. */
+static void check_the_rest_of_a_log_goes_on(void)
+{
+	struct gpmm_dirty_client *client = new_client();
+	bool pages[PAGES];
+	struct harvest part = { .pages = pages };
+	uint64_t bits[PAGES / 64];
+	const struct kvm_dirty_log raw = { .slot = 1, .dirty_bitmap = bits };
+
+	harvest(client, pages);
+	touch(0, PAGES);
+	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, (struct gpmm_range){
+			GPA + 100 * PAGE, 20 * PAGE }, note, &part), 0);
+	CU_ASSERT_EQUAL_FATAL(ioctl(guest.vm_fd, KVM_GET_DIRTY_LOG, &raw), 0);
+	CU_ASSERT_EQUAL(bits[0], UINT64_MAX);
+	CU_ASSERT_EQUAL(bits[1], 0);
+	CU_ASSERT_EQUAL(bits[2], UINT64_MAX);
+	CU_ASSERT_EQUAL(bits[3], UINT64_MAX);
+	gpmm_dirty_client_destroy(client);
+}
+
 static void check(enum gpmm_kvm_log log)
 {
 	if (!setup(log, PAGES)) {
@@ -306,6 +328,8 @@ static void check(enum gpmm_kvm_log log)
 	check_writes_outlive_a_move();
 	check_writes_outlive_their_log();
 	check_a_range_is_harvested_alone();
+	if (log == GPMM_KVM_LOG_MANUAL)
+		check_the_rest_of_a_log_goes_on();
 	teardown();
 }
 

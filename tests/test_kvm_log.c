@@ -203,6 +203,23 @@ static void test_a_manual_log_starts_full_where_it_can(void)
 	gpmm_kvm_destroy(be);
 }
 
+/* Nothing was logged, nor harvested, before. */
+static void test_a_slot_made_anew_may_be_the_first_that_is_logged(void)
+{
+	const struct gpmm_area area = at(0, PAGES, GPMM_READ);
+
+	setup(GPMM_KVM_LOG_MANUAL);
+	begin();
+	CU_ASSERT_EQUAL(be->ops->map(be, &area), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	begin();
+	CU_ASSERT_EQUAL(be->ops->protect(be, &area, LOGGED), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+	CU_ASSERT_EQUAL(harvest(), bit(PAGES) - 1);
+	CU_ASSERT_EQUAL(harvest(), 0);
+	teardown();
+}
+
 static void test_logs_follow_the_guest_address(void)
 {
 	for (int i = 0; i < KINDS; i++) {
@@ -741,6 +758,7 @@ SUITE("kvm log",
 	TEST(test_guests_writes_are_harvested_once),
 	TEST(test_a_manual_log_starts_full_where_it_can),
 	TEST(test_a_manual_log_starts_full_beside_one_that_goes_on),
+	TEST(test_a_slot_made_anew_may_be_the_first_that_is_logged),
 	TEST(test_logs_follow_the_guest_address),
 	TEST(test_a_moved_slot_gives_what_it_had_at_its_old_address),
 	TEST(test_past_the_gate_all_of_a_deleted_slot_counts),

@@ -171,10 +171,30 @@ static void insert_between(size_t distance)
 	forget();
 }
 
+/* Each below the one before: all of them meet the same block, full again. */
+static void insert_below(size_t count)
+{
+	size_t place = PLACES;
+
+	for (int i = 0; i < SLOT_BLOCK; i++)
+		insert(--place);
+	CU_ASSERT_EQUAL_FATAL(gpmm__slot_map_room(&map, count), 0);
+	while (count--) {
+		place--;
+		model[place] = make(place);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(map.spare);
+		gpmm__slot_map_insert(&map, model[place]);
+	}
+	CU_ASSERT(agrees(0, UINT64_MAX));
+	forget();
+}
+
 static void test_room_is_enough_wherever_slots_go(void)
 {
 	for (size_t distance = 2; distance <= 64; distance += 2)
 		insert_between(distance);
+	for (size_t count = 1; count <= PLACES - SLOT_BLOCK; count += 10)
+		insert_below(count);
 }
 
 static void test_without_memory_nothing_changes(void)

@@ -379,21 +379,29 @@ static void test_memory_that_moves_to_be_read_only_has_a_new_slot(void)
 	teardown();
 }
 
+/* They are unmapped each @told, modulo 8, after the one before. */
+static void move_a_chain(bool down, int told)
+{
+	setup();
+	for (int i = 0; i < 8; i++)
+		map_alone(at(10 + i, 1, 100 - 10 * i, GPMM_RW));
+	begin();
+	for (int n = 0, i = 0; n < 8; n++, i = (i + told) % 8)
+		unmap(at(10 + i, 1, 100 - 10 * i, GPMM_RW));
+	for (int i = 0; i < 8; i++)
+		map(at((down ? 9 : 11) + i, 1, 100 - 10 * i, GPMM_RW));
+	CU_ASSERT_EQUAL(cost(), 8);
+	for (int i = 0; i < 8; i++)
+		CU_ASSERT(slot_is((down ? 9 : 11) + i, 1, 100 - 10 * i, 0));
+	teardown();
+}
+
 /* Each moves to where its neighbour was, in either direction. */
 static void test_chains_of_moves_cost_one_ioctl_each(void)
 {
-	for (int down = 0; down < 2; down++) {
-		setup();
-		for (int i = 0; i < 8; i++)
-			map_alone(at(10 + i, 1, 100 - 10 * i, GPMM_RW));
-		begin();
-		for (int i = 0; i < 8; i++)
-			unmap(at(10 + i, 1, 100 - 10 * i, GPMM_RW));
-		for (int i = 0; i < 8; i++)
-			map(at((down ? 9 : 11) + i, 1, 100 - 10 * i, GPMM_RW));
-		CU_ASSERT_EQUAL(cost(), 8);
-		CU_ASSERT(slot_is(down ? 9 : 11, 1, 100, 0));
-		teardown();
+	for (int told = 1; told < 8; told += 2) {
+		move_a_chain(false, told);
+		move_a_chain(true, told);
 	}
 }
 
@@ -425,6 +433,24 @@ static void test_memory_mapped_twice_is_two_slots(void)
 	CU_ASSERT(slot_is(10, 4, 7, 0));
 	CU_ASSERT(slot_is(20, 4, 7, 0));
 	teardown();
+}
+
+/* Whichever of them goes, also where others do in the same transaction. */
+static void test_of_memory_mapped_twice_the_other_stays(void)
+{
+	for (int gone = 0; gone < 2; gone++) {
+		setup();
+		map_alone(at(0, 4, 7, GPMM_RW));
+		map_alone(at(10, 4, 7, GPMM_RW));
+		begin();
+		unmap(at(0, 4, 7, GPMM_RW));
+		unmap(at(10, 4, 7, GPMM_RW));
+		map(at(gone ? 0 : 10, 4, 7, GPMM_RW));
+		CU_ASSERT_EQUAL(cost(), 1);
+		CU_ASSERT(slot_is(gone ? 0 : 10, 4, 7, 0));
+		CU_ASSERT_EQUAL(kvm_fake_count(&fake), 1);
+		teardown();
+	}
 }
 
 static void test_lowest_free_number_is_used_again(void)
@@ -1189,6 +1215,7 @@ SUITE("kvm slots",
 	TEST(test_chains_of_moves_cost_one_ioctl_each),
 	TEST(test_slots_that_trade_places_break_the_ring),
 	TEST(test_memory_mapped_twice_is_two_slots),
+	TEST(test_of_memory_mapped_twice_the_other_stays),
 	TEST(test_lowest_free_number_is_used_again),
 	TEST(test_areas_beyond_the_largest_slot_take_several),
 	TEST(test_exhaustion_is_enospc_and_changes_nothing),

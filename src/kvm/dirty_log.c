@@ -232,7 +232,7 @@ void gpmm__dirty_log_before(struct dirty_log *log, struct slots *slots,
 	if (!log->sink.mark)
 		return;
 	if (log->kind == GPMM_KVM_LOG_RING &&
-	    !gpmm__rings_drain(&log->rings, slots, &log->sink) && held)
+	    !gpmm__rings_drain(&log->rings, slots, &log->sink))
 		return;
 	for (size_t i = 0; held && i < slots->changes.count; i++)
 		if (ends_log(&at[i]))

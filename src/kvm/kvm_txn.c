@@ -84,21 +84,13 @@ static int take_slot(struct kvm_txn *txn, struct slot *slot)
 	return 0;
 }
 
-/* Without a guest_memfd all of it is 0 but the offset of a cut piece. */
-static bool file_runs_on(const struct kvm_region *left,
-			 const struct kvm_region *right)
-{
-	return !(left->flags & KVM_MEM_GUEST_MEMFD) ||
-	       (left->memfd == right->memfd &&
-		left->memfd_offset + left->size == right->memfd_offset);
-}
-
+/* In one file, what runs on in host addresses does so in it. */
 static bool runs_on(const struct kvm_region *left,
 		    const struct kvm_region *right)
 {
 	return left->gpa + left->size == right->gpa &&
 	       left->hva + left->size == right->hva &&
-	       left->flags == right->flags && file_runs_on(left, right);
+	       left->flags == right->flags && left->memfd == right->memfd;
 }
 
 /* Must @slot be taken for what is to be in a region? */
@@ -480,14 +472,7 @@ static void become(struct kvm_txn *txn, struct slot *old, struct slot *new)
 	gpmm__slot_map_changed(&txn->slots->live, old);
 	old->nomerge = new->nomerge;
 	old->taken = false;
-	old->match = NULL;
 	gpmm__spare_give(&txn->spare, new);
-}
-
-static void take_over(struct kvm_txn *txn, struct slot *new)
-{
-	new->match = NULL;
-	gpmm__slot_map_insert(&txn->slots->live, new);
 }
 
 static void retire(struct kvm_txn *txn, struct slot *old)
@@ -505,7 +490,7 @@ static void come(struct kvm_txn *txn, const struct slot_change *change)
 	slot->nomerge = txn->nomerge;
 	slot->taken = false;
 	slot->missing = false;
-	take_over(txn, slot);
+	gpmm__slot_map_insert(&txn->slots->live, slot);
 }
 
 static void done_single(struct kvm_txn *txn)
@@ -555,7 +540,7 @@ static void done_all(struct kvm_txn *txn)
 			after->at[come++] = after->at[j++];
 	}
 	for (j = 0; j < come; j++)
-		take_over(txn, after->at[j]);
+		gpmm__slot_map_insert(&txn->slots->live, after->at[j]);
 	before->count = 0;
 	after->count = 0;
 }
@@ -574,10 +559,8 @@ void gpmm__kvm_txn_drop(struct kvm_txn *txn)
 {
 	size_t i;
 
-	for (i = 0; i < txn->before.count; i++) {
+	for (i = 0; i < txn->before.count; i++)
 		txn->before.at[i]->taken = false;
-		txn->before.at[i]->match = NULL;
-	}
 	for (i = 0; i < txn->after.count; i++)
 		gpmm__spare_give(&txn->spare, txn->after.at[i]);
 	gpmm__slot_free_all(&txn->pieces);

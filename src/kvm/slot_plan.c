@@ -17,24 +17,16 @@ static int compare(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
-/* Slots of a guest_memfd cannot be changed at all, nor moved. */
-static int compare_memfd(const struct kvm_region *a,
-			 const struct kvm_region *b)
-{
-	int ret = compare(a->gpa, b->gpa);
-
-	if (!ret)
-		ret = compare(a->memfd, b->memfd);
-	return ret ? ret : compare(a->memfd_offset, b->memfd_offset);
-}
-
+/*
+ * Slots of a guest_memfd cannot be moved either. What they are of the file goes
+ * with the host address, which no other file has as long as there is the slot.
+ */
 bool gpmm__slot_in_place(const struct kvm_region *from,
 			 const struct kvm_region *to)
 {
 	return from->hva == to->hva && from->size == to->size &&
 	       !((from->flags ^ to->flags) & ~SLOT_SWITCHES) &&
-	       (!(from->flags & KVM_MEM_GUEST_MEMFD) ||
-		!compare_memfd(from, to));
+	       (!(from->flags & KVM_MEM_GUEST_MEMFD) || from->gpa == to->gpa);
 }
 
 /* The same, as an order in which those are equal. */
@@ -48,7 +40,7 @@ static int compare_kind(const struct slot *a, const struct slot *b)
 		ret = compare(a->at.flags & ~SLOT_SWITCHES,
 			      b->at.flags & ~SLOT_SWITCHES);
 	if (!ret && a->at.flags & KVM_MEM_GUEST_MEMFD)
-		ret = compare_memfd(&a->at, &b->at);
+		ret = compare(a->at.gpa, b->at.gpa);
 	return ret;
 }
 
@@ -294,8 +286,7 @@ static bool within_budget(const struct slots *slots,
 	if (exchange->creates <= exchange->deletes ||
 	    used <= __atomic_load_n(&slots->owed, __ATOMIC_RELAXED))
 		return true;
-	return used <= slots->ids.count &&
-	       used + slots->reserve <= slots->ids.count;
+	return used + slots->reserve <= slots->ids.count;
 }
 
 static void give_deleted(struct slots *slots)
@@ -328,7 +319,10 @@ static bool stays(const struct slot *slot)
 	return slot->match && slot->match->at.gpa == slot->at.gpa;
 }
 
-/* Both arrays are sorted by guest address: one walk over the two. */
+/*
+ * Both arrays are sorted by guest address: one walk over the two. What stays
+ * overlaps nothing but itself.
+ */
 static bool makes_hole(const struct exchange *exchange)
 {
 	const struct slot_array *before = exchange->before;
@@ -340,8 +334,7 @@ static bool makes_hole(const struct exchange *exchange)
 		const struct slot *gone = before->at[i];
 		const struct slot *come = after->at[j];
 
-		if (!stays(gone) && !stays(come) &&
-		    region_overlaps(&gone->at, &come->at))
+		if (!stays(gone) && region_overlaps(&gone->at, &come->at))
 			return true;
 		if (region_last(&gone->at) < region_last(&come->at))
 			i++;
@@ -368,7 +361,7 @@ int gpmm__slots_plan(struct slots *slots, struct exchange *exchange)
 	exchange->creates = count_creates(exchange);
 	if (!within_budget(slots, exchange))
 		return -ENOSPC;
-	exchange->hole = slots->changes.count && makes_hole(exchange);
+	exchange->hole = makes_hole(exchange);
 	give_deleted(slots);
 	emit_creates(slots, exchange);
 	return 0;

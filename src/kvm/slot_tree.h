@@ -21,7 +21,7 @@ struct slot {
 	bool nomerge;		/* of an area with GPMM_NOMERGE */
 	bool taken;		/* a transaction has its copy of it */
 	bool missing;		/* the VM lacks it: an undo failed (lost.h) */
-	struct slot *match;	/* the same slot before or after a change */
+	struct slot *match;	/* in a plan: the same slot before or after */
 	/* What those of a tree have besides. */
 	struct slot *left;
 	struct slot *right;

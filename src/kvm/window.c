@@ -80,12 +80,10 @@ static void count_edit(struct windows *windows, const struct window_edit *edit)
 		return;
 	touch(owner);
 	owner->mapped += edit->mapped ? edit->size : -edit->size;
-	if (!owner->mapped) {
+	if (!owner->mapped)
 		owner->lifted = true;
-		owner->from = UINT64_MAX;
-	} else if (edit->mapped && edit->gpa < owner->from) {
+	else if (edit->mapped && edit->gpa < owner->from)
 		owner->from = edit->gpa;
-	}
 }
 
 /* --------------------------------------------------------------- pieces --- */

@@ -26,7 +26,7 @@ struct window_owner {
 	/* Of this transaction: */
 	bool touched;
 	bool lifted;		/* at a time nothing was mapped */
-	uint64_t from;		/* what was mapped since does not lie below */
+	uint64_t from;		/* what it maps does not lie below */
 	uint64_t new_lowest;
 	uint64_t distance;	/* that it moves, modulo 2^64 */
 };
