@@ -8,25 +8,6 @@
 
 #include "core/btree.h"
 
-/* The query that counts narrow keys of items at or before @granule. */
-static inline int32_t narrow_at(uint64_t granule)
-{
-	return granule > NARROW_LAST ? NARROW_FILLER : (int32_t)granule;
-}
-
-static inline void narrow_get(enum node_class class, const void *leaf,
-			      unsigned int i, struct item *item)
-{
-	const struct gpmm_record *record = narrow_record(class, leaf, i);
-
-	item->first = (uint64_t)(((const int32_t *)leaf)[i] + 1);
-	item->last = record->last;
-	item->link = record->link;
-	item->host = record->host;
-	item->backend = record->backend;
-	item->flags = record->flags;
-}
-
 /* The first granule of item @i of a leaf that is not wide; false: no such. */
 static inline bool narrow_first(enum node_class class, const void *node,
 				unsigned int i, uint64_t *first)

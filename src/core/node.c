@@ -5,23 +5,17 @@
 unsigned long gpmm__btree_visits;
 #endif
 
-/* The query that counts narrow keys of items at or before @granule. */
-static int32_t narrow_query(uint64_t granule)
-{
-	return granule > NARROW_LAST ? NARROW_FILLER : (int32_t)granule;
-}
-
 unsigned int gpmm__node_count(enum node_class class, const void *node,
 			      uint64_t granule)
 {
 	switch (class) {
 	case LEAF_NARROW:
-		return narrow_count(node, LEAF_CAP, narrow_query(granule));
+		return narrow_count(node, LEAF_CAP, narrow_at(granule));
 	case INNER_NARROW:
-		return narrow_count(node, INNER_CAP, narrow_query(granule));
+		return narrow_count(node, INNER_CAP, narrow_at(granule));
 	case LEAF_FLAT:
 	case INNER_TALL:
-		return narrow_count(node, FLAT_CAP, narrow_query(granule));
+		return narrow_count(node, FLAT_CAP, narrow_at(granule));
 	default:
 		return wide_count(node, node_len(class, node), granule);
 	}
@@ -34,19 +28,6 @@ static void get_inner_narrow(struct inner_arrays inner, unsigned int i,
 	item->last = inner.last[i];
 	item->child = inner.child[i];
 	item->gap = inner.gap[i];
-}
-
-static void get_leaf_narrow(enum node_class class, const void *node,
-			    unsigned int i, struct item *item)
-{
-	const struct gpmm_record *record = narrow_record(class, node, i);
-
-	item->first = (uint64_t)(((const int32_t *)node)[i] + 1);
-	item->last = record->last;
-	item->link = record->link;
-	item->host = record->host;
-	item->backend = record->backend;
-	item->flags = record->flags;
 }
 
 static void get_leaf_wide(const struct leaf_wide *leaf, unsigned int i,
@@ -70,7 +51,7 @@ void gpmm__node_get(enum node_class class, const void *node, unsigned int i,
 	switch (class) {
 	case LEAF_NARROW:
 	case LEAF_FLAT:
-		get_leaf_narrow(class, node, i, item);
+		narrow_get(class, node, i, item);
 		break;
 	case INNER_NARROW:
 	case INNER_TALL:

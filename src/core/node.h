@@ -182,6 +182,19 @@ static inline struct gpmm_record *narrow_record(enum node_class class,
 	return &((struct leaf_narrow *)leaf)->record[i];
 }
 
+static inline void narrow_get(enum node_class class, const void *leaf,
+			      unsigned int i, struct item *item)
+{
+	const struct gpmm_record *record = narrow_record(class, leaf, i);
+
+	item->first = (uint64_t)(((const int32_t *)leaf)[i] + 1);
+	item->last = record->last;
+	item->link = record->link;
+	item->host = record->host;
+	item->backend = record->backend;
+	item->flags = record->flags;
+}
+
 static inline enum node_class node_class(bool wide, unsigned int height)
 {
 	return (wide ? LEAF_WIDE : LEAF_NARROW) + (height > 0);
@@ -224,6 +237,12 @@ static inline size_t node_size(enum node_class class)
 	};
 
 	return size[class];
+}
+
+/* The query that counts narrow keys of items at or before @granule. */
+static inline int32_t narrow_at(uint64_t granule)
+{
+	return granule > NARROW_LAST ? NARROW_FILLER : (int32_t)granule;
 }
 
 /* How many narrow keys lie below @query. The keys ascend. */
