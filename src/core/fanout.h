@@ -15,14 +15,14 @@ static inline bool backend_is_fanout(const struct gpmm_backend *be)
 }
 
 /*
- * The backends that stand for *@be in a transaction: its members where it is a
- * fan-out, which is never called itself, or else *@be alone. So a fan-out is
- * undone, and poisoned, by the same code as everything else.
+ * A fan-out's members, which are told in its place: it is never called itself.
+ * So it is undone, and poisoned, by the same code as everything else.
  * Return: how many.
  */
 size_t gpmm__fanout_members(const struct gpmm_backend *fanout,
 			    struct gpmm_backend *const **members);
 
+/* The same of any backend, which may stand for itself alone. */
 static inline size_t backend_members(struct gpmm_backend *const *be,
 				     struct gpmm_backend *const **members)
 {

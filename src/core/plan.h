@@ -7,6 +7,8 @@
  * References: every item of a tree owns a reference on its host memory. An
  * item that is planned in the place of an old one carries that one's over
  * where it can; whatever an old item had and nobody carries is dropped.
+ *
+ * Items merge only where one of the two is touched: new, or changed.
  */
 #ifndef GPMM_CORE_PLAN_H
 #define GPMM_CORE_PLAN_H

@@ -66,7 +66,7 @@ struct pool {
 	size_t node_bytes;	/* of all nodes: live, free and in limbo */
 	struct chunks chunks;
 	size_t empty;		/* slabs all free */
-	size_t empty_least;	/* since the last trim */
+	size_t empty_least;	/* since some were freed last */
 #ifdef GPMM_DOUBLE
 	/* What is left of a reservation: slabs hide one that is too small. */
 	size_t reserved[NODE_CLASSES];
