@@ -320,8 +320,6 @@ void gpmm__pending_apply(struct gpmm_txn *txn)
 {
 	struct pending *pending = txn->pending;
 
-	if (!pending_is_open(pending))
-		return;
 	for (unsigned int i = 0; i < pending->len; i++)
 		if (area_at(pending, i)->gone)
 			take_from_tree(txn, i);

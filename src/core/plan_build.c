@@ -193,13 +193,14 @@ static int merge_before(struct plan *plan)
 	return take_in(plan, item, true);
 }
 
-/* The item after those planned, where it starts right behind them. */
+/*
+ * The item after those planned, where it starts right behind them. If it was
+ * looked at already, it was not one to merge with.
+ */
 static bool get_after(struct plan *plan, uint64_t start, struct item *after)
 {
 	uint64_t first;
 
-	if (!plan->local)
-		gpmm__cursor_seek(&plan->at, plan->root, start);
 	return cursor_first(&plan->at, &first) && first == start &&
 	       gpmm__cursor_next(&plan->at, after);
 }
@@ -209,8 +210,7 @@ static int merge_after(struct plan *plan)
 	struct item *item = &plan->items.v[plan->items.len - 1];
 	struct item after;
 
-	if (!item->touched || item->last == UINT64_MAX >> plan->shift ||
-	    !get_after(plan, item->last + 1, &after))
+	if (!item->touched || !get_after(plan, item->last + 1, &after))
 		return 0;
 	/* The way leads to the next leaf now. */
 	plan->local &= plan->at.node[0] == plan->leaf;

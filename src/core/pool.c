@@ -123,7 +123,6 @@ static int grow(struct pool *pool, enum node_class class)
 		.nodes = (uint8_t)n,
 		.free_count = (uint8_t)n,
 	};
-	memset(slab->meta, 0, n * sizeof(*slab->meta));
 	poison(slab->first, n * size);
 	link_to(pool, slab, BIN_EMPTY);
 	pool->empty++;
@@ -202,7 +201,6 @@ static void put_back(struct pool *pool, struct slab *slab, void *node)
 	assert(!(slab->free >> i & 1));
 	poison(node, node_size(slab->class));
 	count_given(pool, slab->class);
-	slab->meta[i] = 0;
 	slab->free |= UINT64_C(1) << i;
 	slab->free_count++;
 	pool->free[slab->class]++;

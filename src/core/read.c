@@ -161,7 +161,7 @@ static bool bound_hole(const struct gpmm_hole *want, struct span limit,
 	hole->size = size + 1;
 	hole->align = want->align >> shift;
 	hole->align += !hole->align;
-	return hole->first <= hole->last && hole->size;
+	return hole->first <= hole->last;
 }
 
 static bool is_valid_hole(const struct gpmm_hole *want, struct span *limit)

@@ -143,7 +143,8 @@ static int settle(struct gpmm_txn *txn, struct plan_mark mark, int ret)
 void gpmm__txn_catch_up(struct gpmm_txn *txn)
 {
 	gpmm__run_end(txn);
-	gpmm__pending_apply(txn);
+	if (pending_is_open(txn->pending))
+		gpmm__pending_apply(txn);
 }
 
 int gpmm__txn_put(struct gpmm_txn *txn, const struct item *item)
@@ -227,7 +228,7 @@ static void note_mapped(struct gpmm_txn *txn, const struct item *item)
 {
 	const struct plan *plan = &txn->plan;
 
-	if (plan->removed || plan->items.len > 1)
+	if (plan->removed)
 		txn->run.streak = 0;
 	else
 		run_note(&txn->run, item, plan->next);

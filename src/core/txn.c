@@ -48,7 +48,6 @@ static void reset(struct gpmm_txn *txn)
 {
 	scratch_reset(&txn->taken);
 	scratch_reset(&txn->tree.out);
-	txn->tree.retired = (struct node_list){ 0 };
 	gpmm__plan_reset(&txn->plan);
 	if (pending_was_open(txn->pending))
 		gpmm__pending_reset(txn);
