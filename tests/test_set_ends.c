@@ -181,6 +181,26 @@ static void test_the_whole_space(void)
 	fill_the_space(UINT64_C(1) << 40);
 }
 
+/* Whether the one takes the place of a few areas or of a tree's worth. */
+static void test_the_last_byte_is_not_before_the_first(void)
+{
+	for (unsigned int n = 1; n < 300; n = n * 2 + 1) {
+		struct gpmm_set *set = create(1);
+		uint32_t flags = 1;
+
+		CU_ASSERT_EQUAL(put(set, 0, 1, 1), 0);
+		for (uint64_t i = 1; i <= n; i++)
+			CU_ASSERT_EQUAL(put(set, -i, 1, 2 + i % 2), 0);
+		CU_ASSERT_EQUAL(gpmm_set_protect(set, -(uint64_t)n, n,
+						 gpmm_protect_to, &flags), 0);
+		CU_ASSERT(HOLDS(set, { 0, 1, 1 }, { -(uint64_t)n, n, 1 }));
+		CU_ASSERT_EQUAL(put_over(set, -(uint64_t)n - 2, n + 2, 1), 0);
+		CU_ASSERT(HOLDS(set, { 0, 1, 1 },
+				{ -(uint64_t)n - 2, n + 2, 1 }));
+		CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	}
+}
+
 /* All but the last page, which a size can say. */
 static void test_almost_the_whole_space(void)
 {
@@ -822,6 +842,63 @@ static void test_what_a_release_leaves_goes_too(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(lab.set), 0);
 }
 
+static struct gpmm_set *other_set(void)
+{
+	struct gpmm_set_options options = { .granule = 0x100, .limbo_max = 1 };
+	struct gpmm_set *set = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
+	return set;
+}
+
+/* @arg: another set, whose limbo is full at once. */
+static void change_another(void *arg, void *addr, uint64_t size)
+{
+	struct gpmm_set_stats stats;
+	struct gpmm_set *set = *(struct gpmm_set **)arg;
+
+	(void)addr;
+	CU_ASSERT_EQUAL(put(set, 0, size, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 0, size), 0);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT_EQUAL(stats.stalls, 0);
+}
+
+/* And so it is after a release within the release. */
+static void destroy_one_and_change_another(void *arg, void *addr, uint64_t size)
+{
+	struct gpmm_set *set = other_set();
+	struct gpmm_area area;
+	int calls = 0;
+
+	area = user_area(count_release, &calls);
+	CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+	gpmm_host_put(area.host);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	CU_ASSERT_EQUAL(calls, 1);
+	change_another(arg, addr, size);
+}
+
+/* Two sets whose releases changed each other would wait for each other. */
+static void test_a_release_waits_for_no_other_set(void)
+{
+	static void (*const releases[])(void *, void *, uint64_t) = {
+		change_another, destroy_one_and_change_another,
+	};
+	struct gpmm_set *other;
+	struct gpmm_area area;
+
+	for (int i = 0; i < 2; i++) {
+		other = other_set();
+		lab.set = other_set();
+		area = user_area(releases[i], &other);
+		CU_ASSERT_EQUAL(gpmm_set_map(lab.set, &area, 0), 0);
+		gpmm_host_put(area.host);
+		CU_ASSERT_EQUAL(gpmm_set_destroy(lab.set), 0);
+		CU_ASSERT_EQUAL(gpmm_set_destroy(other), 0);
+	}
+}
+
 static void note_grace_periods(void *arg, void *addr, uint64_t size)
 {
 	(void)addr;
@@ -855,6 +932,8 @@ int main(void)
 		{ "changes at the end of the space",
 		  test_changes_at_the_end },
 		{ "the whole space is two areas", test_the_whole_space },
+		{ "the last byte is not before the first",
+		  test_the_last_byte_is_not_before_the_first },
 		{ "all of the space but a page",
 		  test_almost_the_whole_space },
 		{ "where keys become wider", test_the_seam_of_key_widths },
@@ -882,6 +961,8 @@ int main(void)
 		  test_a_release_may_change_the_set },
 		{ "an abort releases without the lock",
 		  test_abort_releases_without_the_lock },
+		{ "a release callback waits for no other set",
+		  test_a_release_waits_for_no_other_set },
 		{ "what a release callback leaves in limbo goes, too",
 		  test_what_a_release_leaves_goes_too },
 		{ "abandon waits for readers", test_abandon_waits_for_readers },

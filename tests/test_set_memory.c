@@ -218,6 +218,141 @@ static void test_limbo_is_bounded_unasked(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+enum { MANY = 1 << 16, LARGE = 400000 };
+
+static struct gpmm_set *put_in_order(uint32_t n)
+{
+	struct gpmm_set *set;
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		struct gpmm_area area = area_of(i * STRIDE, STRIDE / 2, 1);
+
+		CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+	}
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	return set;
+}
+
+/* Of a large one a quarter of what it takes. */
+static void test_limbo_grows_with_the_set(void)
+{
+	struct gpmm_set *set = put_in_order(LARGE);
+	struct gpmm_set_stats stats;
+	size_t worst = 0;
+	uint32_t flags;
+
+	stop_worker(set);
+	for (uint32_t i = 0; i < LARGE; i += 32) {
+		flags = 2;
+		CU_ASSERT_EQUAL(gpmm_set_protect(set, i * STRIDE, STRIDE / 2,
+						 gpmm_protect_to, &flags), 0);
+		gpmm_set_get_stats(set, &stats);
+		if (stats.stalls)
+			break;
+		worst = stats.limbo_bytes;
+	}
+	CU_ASSERT(stats.stalls > 0);
+	CU_ASSERT(worst > (size_t)5 << 20);
+	CU_ASSERT(worst <= stats.total_bytes / 4);
+	CU_ASSERT(worst > stats.total_bytes / 4 - 8192);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static struct gpmm_set *waited_for;
+static struct gpmm_set_stats meanwhile;
+
+/* While the grace period runs. */
+static bool look_meanwhile(void)
+{
+	CU_ASSERT_EQUAL(gpmm__set_check(waited_for), 0);
+	gpmm_set_get_stats(waited_for, &meanwhile);
+	return false;
+}
+
+static void test_limbo_counts_until_its_grace_period_ends(void)
+{
+	struct gpmm_set *set = put_at_random();
+	struct gpmm_set_stats stats;
+
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	stop_worker(set);
+	CU_ASSERT_EQUAL(remove_area(set, 7), 0);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT(stats.limbo_bytes > 0);
+	waited_for = set;
+	gpmm__rcu_busy = look_meanwhile;
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	gpmm__rcu_busy = NULL;
+	CU_ASSERT_EQUAL(meanwhile.limbo_bytes, stats.limbo_bytes);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT_EQUAL(stats.limbo_bytes, 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* Nobody drains it, but three of four leaves go, and the others move. */
+static void test_worker_gives_memory_back(void)
+{
+	struct gpmm_set *set = put_in_order(MANY);
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	for (uint32_t i = 0; i < MANY; i += 64)
+		CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, i * STRIDE, 48 * STRIDE),
+				0);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	CU_ASSERT_EQUAL(set->moves, 1);
+	CU_ASSERT(total_bytes(set) <= (size_t)56 * MANY / 4);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), MANY / 4);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+static void take_and_give(struct pool *pool, enum node_class class)
+{
+	CU_ASSERT_EQUAL_FATAL(pool_reserve(pool, class, 1), 0);
+	gpmm__pool_give(pool, gpmm__pool_take(pool, class, 1));
+}
+
+static size_t grow_to(struct pool *pool, enum node_class class, size_t slabs)
+{
+	while (pool->slabs[class] < slabs)
+		CU_ASSERT_EQUAL_FATAL(gpmm__pool_grow(pool, class,
+						      pool->free[class] + 1),
+				      0);
+	return pool->slabs[class];
+}
+
+/* Those that were wanted since the last time are not among them. */
+static void test_half_of_what_stays_empty_goes(void)
+{
+	struct pool pool = { .empty = 0 };
+
+	CU_ASSERT_EQUAL(grow_to(&pool, LEAF_NARROW, 16), 16);
+	CU_ASSERT_EQUAL(grow_to(&pool, INNER_WIDE, 2), 2);
+	CU_ASSERT(gpmm__pool_shed(&pool));
+	CU_ASSERT_EQUAL(pool.empty, 18);
+	CU_ASSERT(gpmm__pool_shed(&pool));
+	CU_ASSERT_EQUAL(pool.empty, 9);
+	take_and_give(&pool, LEAF_NARROW);
+	CU_ASSERT(gpmm__pool_shed(&pool));
+	CU_ASSERT_EQUAL(pool.empty, 5);
+	gpmm__pool_trim(&pool);
+	CU_ASSERT_EQUAL(pool.chunks.bytes, 0);
+	CU_ASSERT_EQUAL(grow_to(&pool, LEAF_NARROW, 4), 4);
+	CU_ASSERT(gpmm__pool_shed(&pool));
+	CU_ASSERT_EQUAL(pool.empty, 4);
+	CU_ASSERT(gpmm__pool_shed(&pool));
+	CU_ASSERT(gpmm__pool_shed(&pool));
+	CU_ASSERT_EQUAL(pool.empty, 1);
+	CU_ASSERT_FALSE(gpmm__pool_shed(&pool));
+	CU_ASSERT_EQUAL(pool.node_bytes, 0);
+	gpmm__pool_fini(&pool);
+}
+
 /* Moving nodes needs a few more; where there are none, they stay. */
 static void test_drain_without_memory(void)
 {
@@ -302,6 +437,7 @@ static void leave_few_of_many(enum node_class apart)
 	CU_ASSERT_EQUAL(set->face.root & ROOT_FORM, ROOT_FLAT);
 	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
 	CU_ASSERT_EQUAL(set->moves, moves + 1);
+	CU_ASSERT_FALSE(set->pool.chunks.leave);
 	CU_ASSERT_EQUAL(set->pool.nodes[LEAF_NARROW], 0);
 	CU_ASSERT(total_bytes(set) <= (size_t)3 * SLAB_ALIGN);
 	CU_ASSERT(has_from(set, COUNT - 40));
@@ -374,6 +510,14 @@ int main(void)
 		  test_full_limbo_gives_back },
 		{ "a limbo has a bound unasked",
 		  test_limbo_is_bounded_unasked },
+		{ "and a larger one in a large set",
+		  test_limbo_grows_with_the_set },
+		{ "what is in limbo counts until its grace period ends",
+		  test_limbo_counts_until_its_grace_period_ends },
+		{ "what is removed gives memory back unasked",
+		  test_worker_gives_memory_back },
+		{ "half of the slabs that stay empty go at a time",
+		  test_half_of_what_stays_empty_goes },
 		{ "a drain without memory changes nothing",
 		  test_drain_without_memory },
 		{ "nodes that move stay while they are read",

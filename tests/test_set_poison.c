@@ -9,6 +9,7 @@
 #include "helpers/lab.h"
 #include "helpers/suite.h"
 #include "host/host.h"
+#include "util/alloc.h"
 
 enum { ALWAYS = 1000000 };
 
@@ -226,6 +227,43 @@ static void test_poison_adds_up(void)
 	world_close(&w);
 }
 
+/* More is poisoned at once than before; without memory it is not even tried. */
+static void test_much_more_poison(void)
+{
+	enum { MORE = 200 };
+	struct gpmm_txn *txn;
+	struct world w;
+	uint32_t i;
+
+	for (int starved = 0; starved < 2; starved++) {
+		poison_second(&w);
+		CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(w.set, &txn), 0);
+		for (i = 0; i <= MORE; i++) {
+			struct gpmm_area area = area_of(0x8000 + i * 0x20,
+							0x10, 1);
+
+			CU_ASSERT_EQUAL(gpmm_txn_map(txn, &area, 0), 0);
+		}
+		w.mock.acts = 0;
+		mock_fail(&w.mock, MOCK_FALLIBLE, MORE, ALWAYS, -EPERM);
+		gpmm__alloc_left = starved ? 0 : -1;
+		CU_ASSERT_EQUAL(gpmm_txn_commit(txn),
+				starved ? -ENOMEM : -EIO);
+		gpmm__alloc_left = -1;
+		CU_ASSERT_EQUAL(!w.mock.acts, starved);
+		mock_heal(&w.mock);
+		for (i = 0; i <= MORE; i++)
+			CU_ASSERT_EQUAL(gpmm_set_is_poisoned(w.set,
+							     0x8000 + i * 0x20,
+							     0x20),
+					!starved && i < MORE);
+		CU_ASSERT(gpmm_set_is_poisoned(w.set, 0x3000, 0x1000));
+		CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
+		CU_ASSERT_EQUAL(gpmm_set_len(w.set), 3);
+		world_close(&w);
+	}
+}
+
 /* The first committed, the second did not, and the first will not go back. */
 static void fail_commit(unsigned int undo_kinds)
 {
@@ -400,6 +438,8 @@ int main(void)
 		  test_memory_of_poison_is_released },
 		{ "poison adds up, and is repaired piece by piece",
 		  test_poison_adds_up },
+		{ "much more poison at once, or no memory for it",
+		  test_much_more_poison },
 		{ "a commit that cannot be undone",
 		  test_commit_that_cannot_be_undone },
 		{ "nothing is undone onto what stays",

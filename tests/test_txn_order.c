@@ -363,15 +363,42 @@ static void test_a_hole_that_gets_smaller(void)
 	CU_ASSERT_EQUAL(twins_map(&t, 95, 6, 3), -EEXIST);
 	CU_ASSERT_EQUAL(twins_map(&t, 95, 5, 3), 0);
 	twins_run(&t, 200, 2, 2, 40);
+	CU_ASSERT_EQUAL(twins_map(&t, 279, 2, 3), -EEXIST);
+	twins_run(&t, 280, 2, 2, 20);
 	CU_ASSERT_EQUAL(twins_map(&t, 50, 1, 3), -EEXIST);
 	CU_ASSERT_EQUAL(twins_map(&t, 250, 40, 3), -EEXIST);
 	twins_unmap(&t, 270, 10);
 	CU_ASSERT_EQUAL(twins_map(&t, 270, 10, 3), 0);
-	twins_run(&t, 280, 2, 2, 40);
+	twins_run(&t, 330, 2, 2, 40);
 	twins_unmap(&t, 282, 2);
 	twins_run(&t, 600, 2, 1, 20);
 	CU_ASSERT_EQUAL(twins_map(&t, 282, 2, 4), 0);
 	CU_ASSERT_EQUAL(twins_map(&t, 282, 2, 4), -EEXIST);
+	twins_close(&t);
+}
+
+/*
+ * What replaces the area at the hole's end is not in it, and what was to come
+ * into another hole, for which there was no memory, says nothing of its end.
+ */
+static void test_a_replace_ends_a_streak(void)
+{
+	struct gpmm_area far = cells_of(&pages, 8000, 2, 3);
+	struct twins t;
+
+	twins_open(&t, &pages);
+	twins_run(&t, 500, 2, 1, 500);
+	CU_ASSERT_EQUAL(twins_map(&t, 400, 2, 3), 0);
+	CU_ASSERT_EQUAL(twins_map(&t, 420, 2, 3), 0);
+	twins_begin(&t);
+	twins_run(&t, 300, 2, 2, RUN_STREAK + 1);
+	CU_ASSERT_EQUAL(t.txn->run.streak, RUN_STREAK);
+	gpmm__alloc_left = 0;
+	CU_ASSERT_EQUAL(gpmm_txn_map(t.txn, &far, 0), -ENOMEM);
+	gpmm__alloc_left = -1;
+	CU_ASSERT_EQUAL(twins_map_how(&t, 398, 6, 4, GPMM_MAP_REPLACE), 0);
+	CU_ASSERT_EQUAL(twins_map(&t, 420, 2, 4), -EEXIST);
+	CU_ASSERT_EQUAL(twins_map(&t, 404, 2, 1), 0);
 	twins_close(&t);
 }
 
@@ -910,10 +937,10 @@ static void next_transaction(struct world *w, uint32_t n, bool commit)
 	if (!commit)
 		gpmm_txn_abort(txn);
 	CU_ASSERT_EQUAL(commit ? gpmm_txn_commit(txn) : 0, 0);
-	CU_ASSERT_EQUAL(put(w->set, 0x4000, 0x10, 1), 0);
 	txn = begin(w->set);
-	CU_ASSERT_EQUAL(txn_put(txn, 0x9000, 0x10), 0);
+	CU_ASSERT_EQUAL(txn_put(txn, 0x4000, 0x10), 0);
 	CU_ASSERT_EQUAL(txn_put(txn, 0x3ff0, 0x20), -EEXIST);
+	CU_ASSERT_EQUAL(txn_put(txn, 0x9000, 0x10), 0);
 	CU_ASSERT_EQUAL(txn_put(txn, 0x3ff0, 0x8), 0);
 	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
 	CU_ASSERT_EQUAL(gpmm_set_len(w->set), 3 + (commit ? n + 1 : 0));
@@ -935,9 +962,12 @@ static void test_the_next_transaction(void)
 
 /* -------------------------------------------------------------------- cost */
 
-/* Nodes looked at to map @n areas from @start on, by one transaction. */
+/*
+ * Nodes looked at to map @n areas from @start on, by one transaction, of so
+ * many @kinds by turns.
+ */
 static unsigned long cost(struct gpmm_set *set, gpmm_gpa_t start, uint32_t n,
-			  uint32_t kinds)
+			  uint32_t kinds, uint32_t flags)
 {
 	struct gpmm_txn *txn = begin(set);
 	struct gpmm_area area;
@@ -947,7 +977,7 @@ static unsigned long cost(struct gpmm_set *set, gpmm_gpa_t start, uint32_t n,
 
 	gpmm__btree_visits = 0;
 	for (i = 0; i < n; i++) {
-		area = area_of(start + i * PAGE, PAGE, i % kinds);
+		area = area_of(start + i * PAGE, PAGE, i % kinds | flags);
 		ret |= gpmm_txn_map(txn, &area, 0);
 	}
 	CU_ASSERT_EQUAL(ret, 0);
@@ -966,9 +996,9 @@ static void test_many_cost_little(void)
 	uint32_t i;
 
 	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
-	empty = cost(set, 0, n, 2);
-	CU_ASSERT(cost(set, 3 * n * PAGE, n, 2) < n / 8);
-	between = cost(set, n * PAGE, n, 2);
+	empty = cost(set, 0, n, 2, 0);
+	CU_ASSERT(cost(set, 3 * n * PAGE, n, 2, 0) < n / 8);
+	between = cost(set, n * PAGE, n, 2, 0);
 	CU_ASSERT_EQUAL(gpmm_set_len(set), 3 * n);
 	gpmm__btree_visits = 0;
 	for (i = 0; i < n / 10; i++)
@@ -987,7 +1017,11 @@ static void test_alike_cost_little_unmerged(void)
 	struct gpmm_set *set;
 
 	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
-	CU_ASSERT(cost(set, 0, 20000, 1) < 20000 / 8);
+	CU_ASSERT(cost(set, 0, 20000, 1, 0) < 20000 / 8);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), 20000);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	CU_ASSERT(cost(set, 0, 20000, 1, GPMM_NOMERGE) < 20000 / 8);
 	CU_ASSERT_EQUAL(gpmm_set_len(set), 20000);
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
@@ -1250,6 +1284,7 @@ int main(void)
 		  test_end_of_the_hole },
 		{ "a hole gets smaller, or other, between two areas",
 		  test_a_hole_that_gets_smaller },
+		{ "a replace ends a streak", test_a_replace_ends_a_streak },
 		{ "areas alike that run on become one",
 		  test_alike_areas_become_one },
 		{ "the backend is asked about merging those alone",

@@ -187,6 +187,33 @@ static void test_same_area_takes_no_place(void)
 	close_set(set);
 }
 
+static uint32_t places_used(const struct gpmm_set *set)
+{
+	return ((struct leaf_flat *)root_node(set->txn.tree.root))->used;
+}
+
+/* One half could merge with the other; what came in its place could not. */
+static void test_same_area_again_takes_no_place(void)
+{
+	struct gpmm_set *set = make_set(40);
+	struct gpmm_txn *txn;
+	uint32_t used;
+
+	CU_ASSERT_EQUAL(put(set, 50 * STRIDE, 2 * PAGE, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_split(set, 50 * STRIDE + PAGE), 0);
+	txn = begin_changed(set);
+	take_out(txn, 50);
+	put_in(txn, 50, 2);
+	used = places_used(set);
+	take_out(txn, 50);
+	put_in(txn, 50, 2);
+	CU_ASSERT_EQUAL(waiting(set), 1);
+	CU_ASSERT_EQUAL(places_used(set), used);
+	CU_ASSERT(is_whole(txn, 42));
+	gpmm_txn_abort(txn);
+	close_set(set);
+}
+
 /* ------------------------------------------------------------------ another */
 
 /* Each that is not quite as what was there. */
@@ -461,6 +488,9 @@ static void test_again_and_again(void)
 			CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, at * STRIDE,
 						       PAGE), 0);
 			CU_ASSERT_EQUAL(set->txn.pending->gone, 1);
+			/* Nothing is nothing. */
+			CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, at * STRIDE + PAGE,
+						       PAGE), 0);
 			put_in(txn, at, 1 + i % 2);
 			CU_ASSERT_EQUAL(waiting(set), 1);
 			CU_ASSERT_EQUAL(set->txn.pending->gone, 0);
@@ -506,7 +536,10 @@ static void test_more_than_can_wait(void)
 	close_set(set);
 }
 
-/* It is no laying out anew: after a while each goes at once. */
+/*
+ * It is no laying out anew: after a while each goes at once. What went before
+ * a view was looked at does not count.
+ */
 static void test_only_taking_away(void)
 {
 	struct gpmm_set *set = make_set(MOST);
@@ -514,10 +547,12 @@ static void test_only_taking_away(void)
 	unsigned int i, waited = 0;
 
 	for (i = 1; i < MOST; i += 10) {
+		if (i == 51)
+			gpmm_txn_view(txn);
 		take_out(txn, i);
 		waited += waiting(set) > 0;
 	}
-	CU_ASSERT_EQUAL(waited, PENDING_CAP);
+	CU_ASSERT_EQUAL(waited, 5 + PENDING_CAP);
 	CU_ASSERT(is_whole(txn, MOST - MOST / 10));
 	/* The next is a new one. */
 	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
@@ -652,6 +687,37 @@ static void test_all_of_one_leaf(void)
 		CU_ASSERT_EQUAL(gpmm_set_len(set), few[s]);
 		close_set(set);
 	}
+}
+
+/*
+ * Where all but the first child goes at once, that is the top, and published:
+ * what waits copies it. What comes beside finds the copy.
+ */
+static void check_top_that_is_left(unsigned int n, unsigned int left)
+{
+	struct gpmm_set *set = make_set(n);
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, 8 * STRIDE, PAGE), 0);
+	txn = begin(set);
+	CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, left * STRIDE,
+				       (n - left) * STRIDE), 0);
+	CU_ASSERT_FALSE(node_is_of(root_node(set->txn.tree.root),
+				   set->txn.tree.stamp));
+	take_out(txn, 5);
+	put_in(txn, 5, 2);
+	CU_ASSERT_EQUAL(put_page(txn, 7 * STRIDE + 2 * PAGE, 3), 0);
+	CU_ASSERT_EQUAL(waiting(set), 1);
+	CU_ASSERT(is_whole(txn, left));
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	CU_ASSERT(sees(gpmm_set_view_rcu(set), 5, 2));
+	close_set(set);
+}
+
+static void test_top_that_is_left(void)
+{
+	check_top_that_is_left(65, 16);
+	check_top_that_is_left(3000, 512);
 }
 
 enum { LEAF_AT = 32 };	/* the first area of the third leaf */
@@ -832,6 +898,49 @@ static void test_keys_become_wide(void)
 		CU_ASSERT(sees(gpmm_set_view_rcu(set), 6, 3));
 		CU_ASSERT_FALSE(gpmm_set_find(set, 2 * STRIDE, NULL));
 		close_set(set);
+	}
+}
+
+/*
+ * Keys are to become wide, first of all or after another change, the Nth
+ * allocation fails, and the transaction goes on, with @more or at once to its
+ * end. Return: whether one failed.
+ */
+static bool widen_without_memory(unsigned int n, long nth, bool first,
+				 bool more)
+{
+	struct gpmm_set *set = make_set(n);
+	struct gpmm_txn *txn = begin(set);
+	bool failed;
+
+	if (!first)
+		put_in(txn, n++, 2);
+	gpmm__alloc_left = nth;
+	failed = put_page(txn, TIB8, 1);
+	gpmm__alloc_left = -1;
+	if (more) {
+		put_in(txn, n, 2);
+		CU_ASSERT(is_whole(txn, n + 1 + !failed));
+	}
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	CU_ASSERT_EQUAL(gpmm_set_len(set), n + more + !failed);
+	CU_ASSERT_EQUAL(gpmm_set_find(set, TIB8, NULL), !failed);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(put(set, (n + 1) * STRIDE, PAGE, 2), 0);
+	close_set(set);
+	return failed;
+}
+
+static void test_keys_become_wide_without_memory(void)
+{
+	static const unsigned int areas[] = { 0, 1, 10, 40, 200, 700 };
+	long nth;
+
+	for (unsigned int i = 0; i < 24; i++) {
+		for (nth = 0; widen_without_memory(areas[i / 4], nth, i & 1,
+						   i & 2); nth++)
+			;
+		CU_ASSERT(nth > 3);
 	}
 }
 
@@ -1275,6 +1384,8 @@ int main(void)
 		  test_same_area_leaves_nodes },
 		{ "the same area takes no place in a flat leaf's block",
 		  test_same_area_takes_no_place },
+		{ "nor does the same again where another was before",
+		  test_same_area_again_takes_no_place },
 		{ "another area in its place is seen whole, at commit",
 		  test_another_area_is_seen_whole },
 		{ "every sequence of requests comes to what they come to alone",
@@ -1295,6 +1406,8 @@ int main(void)
 		{ "a flat leaf's records come round after round",
 		  test_flat_leaf_round_after_round },
 		{ "all of one leaf goes", test_all_of_one_leaf },
+		{ "what is left of the tree is copied once",
+		  test_top_that_is_left },
 		{ "a leaf is left no smaller than it may be",
 		  test_leaf_near_its_least },
 		{ "a leaf fills and splits while areas wait",
@@ -1304,6 +1417,8 @@ int main(void)
 		{ "all goes while areas wait", test_clear_while_areas_wait },
 		{ "the first and the last granule", test_first_and_last_granule },
 		{ "keys become wide while areas wait", test_keys_become_wide },
+		{ "keys are to become wide, and there is no memory",
+		  test_keys_become_wide_without_memory },
 		{ "a view sees everything that waits",
 		  test_view_sees_everything },
 		{ "abort leaves everything", test_abort_leaves_everything },
