@@ -45,13 +45,13 @@ static inline int32_t hole_at(const struct leaf *leaf, unsigned int i)
 		leaf->key[i] - (int32_t)leaf->record[i - 1].last : 0;
 }
 
-/* The largest hole that ends at one of items [from, to). */
+/* The largest hole that ends at one of items [from, to); from > 0. */
 static int32_t leaf_hole(const struct leaf *leaf, unsigned int from,
 			 unsigned int to)
 {
 	int32_t most = 0;
 
-	for (unsigned int i = from + !from; i < to; i++)
+	for (unsigned int i = from; i < to; i++)
 		most = larger(most, leaf->key[i] -
 				    (int32_t)leaf->record[i - 1].last);
 	return most;
@@ -377,8 +377,7 @@ static inline bool fits(const struct btree *tree, enum node_class class,
 {
 	size_t then = change->len - change->removed + change->n;
 
-	if (change->place + change->removed > change->len || !then ||
-	    then > node_cap(class))
+	if (!then || then > node_cap(class))
 		return false;
 	return then >= LEAF_MIN || then >= change->len ||
 	       !root_height(tree->root);
@@ -421,7 +420,7 @@ static void count_leaf(enum node_class class, struct local_change *change)
  */
 static bool step_over(enum node_class class, struct local_change *change)
 {
-	if (change->removed || change->place < node_cap(class) ||
+	if (change->place < node_cap(class) ||
 	    !gpmm__cursor_next_leaf(change->way))
 		return false;
 	change->place = 0;

@@ -93,9 +93,7 @@ static int insert(struct plan *plan, const struct item *item)
 
 	if (ret)
 		return ret;
-	if (at < plan->items.len)
-		memmove(&v[at + 1], &v[at],
-			(plan->items.len - at) * sizeof(*v));
+	memmove(&v[at + 1], &v[at], (plan->items.len - at) * sizeof(*v));
 	v[at] = *item;
 	plan->items.len++;
 	return 0;
