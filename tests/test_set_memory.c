@@ -353,6 +353,30 @@ static void test_half_of_what_stays_empty_goes(void)
 	gpmm__pool_fini(&pool);
 }
 
+/* The one that was full last has the next slab to give. */
+static void test_full_chunks_are_found_again(void)
+{
+	enum { SLABS = 2 * (2 << 20) / SLAB_ALIGN };
+	const size_t large = (size_t)8 << 20;
+	struct chunks chunks = { .bytes = large };
+	struct chunk *chunk[SLABS], *again;
+	void *slab[SLABS];
+
+	for (int i = 0; i < SLABS; i++) {
+		slab[i] = gpmm__slab_alloc(&chunks, &chunk[i]);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(chunk[i]);
+	}
+	CU_ASSERT_EQUAL(chunks.bytes, large + ((size_t)4 << 20));
+	CU_ASSERT_PTR_NULL(chunks.open);
+	gpmm__slab_free(&chunks, chunk[5], slab[5]);
+	CU_ASSERT_PTR_EQUAL(gpmm__slab_alloc(&chunks, &again), slab[5]);
+	CU_ASSERT_PTR_EQUAL(again, chunk[5]);
+	for (int i = 0; i < SLABS; i++)
+		gpmm__slab_free(&chunks, chunk[i], slab[i]);
+	CU_ASSERT_EQUAL(chunks.bytes, large);
+	CU_ASSERT_PTR_NULL(chunks.open);
+}
+
 /* Moving nodes needs a few more; where there are none, they stay. */
 static void test_drain_without_memory(void)
 {
@@ -518,6 +542,8 @@ int main(void)
 		  test_worker_gives_memory_back },
 		{ "half of the slabs that stay empty go at a time",
 		  test_half_of_what_stays_empty_goes },
+		{ "a chunk that was full is found again",
+		  test_full_chunks_are_found_again },
 		{ "a drain without memory changes nothing",
 		  test_drain_without_memory },
 		{ "nodes that move stay while they are read",

@@ -227,6 +227,46 @@ static void test_poison_adds_up(void)
 	world_close(&w);
 }
 
+/*
+ * One backend's area takes the place of another's, and a third call fails: what
+ * the new one cannot undo does not keep the old one from it. A repair says what
+ * failed first, though the next does not.
+ */
+static void test_poison_is_each_backend_s_own(void)
+{
+	struct gpmm_area mine = area_of(0x1000, 0x1000, 1), far;
+	struct mock other;
+	struct gpmm_txn *txn;
+	struct world w;
+
+	world_open(&w);
+	mock_init(&other);
+	CU_ASSERT_EQUAL(put(w.set, 0x1000, 0x1000, 2), 0);
+	mine.backend = &other.be;
+	far = area_of(0x8000, 0x1000, 1);
+	far.backend = &other.be;
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(w.set, &txn), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &mine, GPMM_MAP_REPLACE), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &far, 0), 0);
+	far = area_of(0xa000, 0x1000, 3);
+	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &far, 0), 0);
+	mock_fail(&w.mock, MOCK_FALLIBLE, 1, 1, -ENOSPC);
+	mock_fail(&other, MOCK_FALLIBLE, 2, 2, -EPERM);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), -EIO);
+	CU_ASSERT(mock_all(&w.mock, 0x1000, 0x1000, 2));
+	CU_ASSERT(gpmm_set_is_poisoned(w.set, 0x1000, 0x1000));
+	CU_ASSERT(gpmm_set_is_poisoned(w.set, 0x8000, 0x1000));
+	mock_fail(&other, MOCK_FALLIBLE, 0, 1, -EPERM);
+	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), -EPERM);
+	CU_ASSERT_FALSE(gpmm_set_is_poisoned(w.set, 0x1000, 0x1000));
+	CU_ASSERT(gpmm_set_is_poisoned(w.set, 0x8000, 0x1000));
+	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
+	CU_ASSERT(mock_all(&other, 0, MOCK_SIZE, 0));
+	CU_ASSERT_PTR_NULL(other.complaint);
+	world_close(&w);
+	mock_fini(&other);
+}
+
 /* More is poisoned at once than before; without memory it is not even tried. */
 static void test_much_more_poison(void)
 {
@@ -438,6 +478,8 @@ int main(void)
 		  test_memory_of_poison_is_released },
 		{ "poison adds up, and is repaired piece by piece",
 		  test_poison_adds_up },
+		{ "poison is each backend's own",
+		  test_poison_is_each_backend_s_own },
 		{ "much more poison at once, or no memory for it",
 		  test_much_more_poison },
 		{ "a commit that cannot be undone",

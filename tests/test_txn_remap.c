@@ -623,24 +623,29 @@ static void test_neighbours_alike_in_a_set_that_merges_nothing(void)
 
 /*
  * All but two of @n become others at once: the leaf's block has no room for
- * them, and where @n is large nor has the next. One more comes meanwhile, or
- * does not.
+ * them, and where @n is large nor has the next. All may go before the first
+ * comes back. One more comes meanwhile, or does not.
  */
 static void replace_round(struct gpmm_set *set, unsigned int n,
 			  unsigned int round)
 {
 	struct gpmm_txn *txn = begin_changed(set);
-	bool more = round % 2;
+	bool more = round % 2, all = round & 2;
 	struct snapshot before;
 	unsigned int i;
 
 	snapshot_take(&before, set);
-	for (i = 1; i < n - 1; i++) {
+	for (i = 1; all && i < n - 1; i++)
 		take_out(txn, i);
+	if (more && all)
+		CU_ASSERT_EQUAL(put_page(txn, 2 * PAGE, 1), 0);
+	for (i = 1; i < n - 1; i++) {
+		if (!all)
+			take_out(txn, i);
 		put_in(txn, i, 1 + (i + round) % 3);
 	}
 	CU_ASSERT_EQUAL(waiting(set), n - 2);
-	if (more)
+	if (more && !all)
 		CU_ASSERT_EQUAL(put_page(txn, 2 * PAGE, 1), 0);
 	CU_ASSERT_EQUAL(waiting(set), n - 2);
 	CU_ASSERT(is_whole(txn, n + more));
