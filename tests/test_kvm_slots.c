@@ -421,6 +421,85 @@ static void test_slots_that_trade_places_break_the_ring(void)
 	teardown();
 }
 
+#define TRADERS 40
+
+static uint64_t any(uint64_t below);
+
+/* Each goes to the place of another: how many rings does that make? */
+static unsigned long trade(int *to)
+{
+	bool seen[TRADERS] = { false };
+	unsigned long rings = 0;
+
+	for (int i = 0; i < TRADERS; i++)
+		to[i] = i;
+	for (int i = TRADERS - 1; i > 0; i--) {
+		int j = any(i + 1);
+		int moved = to[i];
+
+		to[i] = to[j];
+		to[j] = moved;
+	}
+	for (int i = 0; i < TRADERS; i++) {
+		rings += !seen[i] && to[i] != i;
+		for (int j = i; !seen[j]; j = to[j])
+			seen[j] = true;
+	}
+	return rings;
+}
+
+static struct gpmm_area trader(int place, int host)
+{
+	return at(2 * place, 1, 2 * host, GPMM_RW);
+}
+
+/* One ioctl for each that moves, and one more for each ring of them. */
+static void test_each_ring_costs_one_ioctl_more(void)
+{
+	int to[TRADERS];
+
+	for (int i = 0; i < 200; i++) {
+		unsigned long most;
+
+		setup();
+		for (int n = 0; n < TRADERS; n++)
+			CU_ASSERT_EQUAL(map_alone(trader(n, n)), 0);
+		most = trade(to);
+		begin();
+		for (int n = 0; n < TRADERS; n++)
+			unmap(trader(n, n));
+		for (int n = 0; n < TRADERS; n++)
+			map(trader(to[n], n));
+		for (int n = 0; n < TRADERS; n++)
+			most += to[n] != n;
+		CU_ASSERT_EQUAL(cost(), most);
+		for (int n = 0; n < TRADERS; n++)
+			CU_ASSERT(slot_is(2 * to[n], 1, 2 * n, 0));
+		teardown();
+	}
+}
+
+/* A slot goes to where many were that go, among others to its own place. */
+static void test_a_slot_takes_the_place_of_many(void)
+{
+	setup();
+	map_alone(at(0, 16, 100, GPMM_RW));
+	for (int i = 0; i < 8; i++)
+		map_alone(at(20 + 2 * i, 1, 200 + 2 * i, GPMM_RW));
+	begin();
+	unmap(at(0, 16, 100, GPMM_RW));
+	for (int i = 0; i < 8; i++)
+		unmap(at(20 + 2 * i, 1, 200 + 2 * i, GPMM_RW));
+	map(at(20, 16, 100, GPMM_RW));
+	for (int i = 0; i < 8; i++)
+		map(at(i == 5 ? 3 : 60 + 2 * i, 1, 200 + 2 * i, GPMM_RW));
+	CU_ASSERT_EQUAL(cost(), 10);
+	CU_ASSERT(slot_is(20, 16, 100, 0));
+	for (int i = 0; i < 8; i++)
+		CU_ASSERT(slot_is(i == 5 ? 3 : 60 + 2 * i, 1, 200 + 2 * i, 0));
+	teardown();
+}
+
 static void test_memory_mapped_twice_is_two_slots(void)
 {
 	setup();
@@ -1214,6 +1293,8 @@ SUITE("kvm slots",
 	TEST(test_memory_that_moves_to_be_read_only_has_a_new_slot),
 	TEST(test_chains_of_moves_cost_one_ioctl_each),
 	TEST(test_slots_that_trade_places_break_the_ring),
+	TEST(test_each_ring_costs_one_ioctl_more),
+	TEST(test_a_slot_takes_the_place_of_many),
 	TEST(test_memory_mapped_twice_is_two_slots),
 	TEST(test_of_memory_mapped_twice_the_other_stays),
 	TEST(test_lowest_free_number_is_used_again),

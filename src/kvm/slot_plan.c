@@ -144,74 +144,74 @@ static bool same_region(const struct kvm_region *a, const struct kvm_region *b)
 	       a->flags == b->flags;
 }
 
-/* Does another slot that is still to be moved lie where @move wants to? */
-static bool is_blocked(const struct slot_array *moves, size_t move)
+/* The first slot above @from still to move that lies where @slot wants to. */
+static struct slot *find_blocker(const struct slot_array *moves,
+				 const struct slot *slot, uint64_t from)
 {
-	const struct kvm_region *to = &moves->at[move]->match->at;
+	const struct kvm_region *to = &slot->match->at;
 	size_t low = 0;
 	size_t high = moves->count;
 
+	if (from < to->gpa)
+		from = to->gpa;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (region_last(&moves->at[middle]->at) < to->gpa)
+		if (region_last(&moves->at[middle]->at) < from)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	for (; low < moves->count && moves->at[low]->at.gpa <= region_last(to);
 	     low++)
-		if (low != move && !moves->at[low]->taken)
-			return true;
-	return false;
-}
-
-static bool try_move(struct slots *slots, struct slot_array *moves, size_t i)
-{
-	struct slot *slot = moves->at[i];
-
-	if (slot->taken || is_blocked(moves, i))
-		return false;
-	add_change(slots, slot->id, slot, slot->match);
-	slot->taken = true;
-	return true;
+		if (moves->at[low] != slot && !moves->at[low]->taken)
+			return moves->at[low];
+	return NULL;
 }
 
 /* Slots in a ring wait for each other: delete one and make it anew. */
-static void break_ring(struct slots *slots, struct slot_array *moves,
+static void break_ring(struct slots *slots, struct slot *slot,
 		       struct exchange *exchange)
 {
-	struct slot **at = moves->at;
-
-	while ((*at)->taken)
-		at++;
-	add_change(slots, (*at)->id, *at, NULL);
+	add_change(slots, slot->id, slot, NULL);
 	exchange->deletes++;
-	(*at)->match->match = NULL;
-	(*at)->match = NULL;
-	(*at)->taken = true;
+	slot->match->match = NULL;
+	slot->match = NULL;
+	slot->taken = true;
+}
+
+/* Unless it is deleted. Return: the slot that waits for it, or NULL. */
+static struct slot *make_move(struct slots *slots, struct slot *slot)
+{
+	if (!slot->taken)
+		add_change(slots, slot->id, slot, slot->match);
+	slot->taken = true;
+	return slot->waiter == slot ? NULL : slot->waiter;
 }
 
 /*
- * Slots moved along by less than their distance wait for each other in a
- * chain; passes in both directions resolve either chain in one.
+ * Move a slot, after those in its way and in theirs: by @waiter they are a
+ * stack, whose lowest waits for itself. What lies below @from is settled.
  */
-static void order_moves(struct slots *slots, struct slot_array *moves,
-			struct exchange *exchange)
+static void move_slot(struct slots *slots, const struct slot_array *moves,
+		      struct slot *slot, struct exchange *exchange)
 {
-	size_t left = moves->count;
+	uint64_t from = 0;
 
-	while (left) {
-		size_t before = left;
-		size_t i;
+	slot->waiter = slot;
+	while (slot) {
+		struct slot *blocker = slot->taken ? NULL :
+			find_blocker(moves, slot, from);
 
-		for (i = 0; i < moves->count; i++)
-			left -= try_move(slots, moves, i);
-		for (i = moves->count; i--;)
-			left -= try_move(slots, moves, i);
-		if (left == before) {
-			break_ring(slots, moves, exchange);
-			left--;
+		from = blocker ? blocker->at.gpa : slot->at.gpa;
+		if (!blocker) {
+			slot = make_move(slots, slot);
+		} else if (blocker->waiter) {
+			break_ring(slots, blocker, exchange);
+		} else {
+			blocker->waiter = slot;
+			slot = blocker;
+			from = 0;
 		}
 	}
 }
@@ -243,9 +243,12 @@ static void emit_moves(struct slots *slots, struct exchange *exchange)
 		if (!slot->match || same_region(&slot->at, &slot->match->at))
 			continue;
 		slot->taken = false;
+		slot->waiter = NULL;
 		moves->at[moves->count++] = slot;
 	}
-	order_moves(slots, moves, exchange);
+	for (i = 0; i < moves->count; i++)
+		if (!moves->at[i]->taken)
+			move_slot(slots, moves, moves->at[i], exchange);
 }
 
 static void emit_creates(struct slots *slots, struct exchange *exchange)

@@ -22,6 +22,7 @@ struct slot {
 	bool taken;		/* a transaction has its copy of it */
 	bool missing;		/* the VM lacks it: an undo failed (lost.h) */
 	struct slot *match;	/* in a plan: the same slot before or after */
+	struct slot *waiter;	/* and which waits for this to have moved */
 	/* What those of a tree have besides. */
 	struct slot *left;
 	struct slot *right;
