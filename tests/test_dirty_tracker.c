@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The tracker and its clients, over a source that the test controls. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <gpmm/dirty.h>
 
 #include "dirty/tracker.h"
+#include "helpers/child.h"
 #include "helpers/kvm_suite.h"
 
 #define PAGE UINT64_C(4096)
@@ -297,6 +303,9 @@ static void test_what_is_put_back_comes_again_to_that_client(void)
 	gpmm_dirty_put_back(one, START + 11 * PAGE, 2 * PAGE);
 	CU_ASSERT_EQUAL(harvest_all(two).count, 0);
 	CU_ASSERT_EQUAL(harvest_all(one).count, 2);
+	gpmm_dirty_put_back(one, START + 11 * PAGE + 5, 0);
+	gpmm_dirty_put_back(one, START + 11 * PAGE, -PAGE);
+	CU_ASSERT_EQUAL(harvest_all(one).count, 0);
 	gpmm_dirty_client_destroy(one);
 	gpmm_dirty_client_destroy(two);
 	teardown();
@@ -389,6 +398,31 @@ static void test_the_last_page_of_all_can_be_tracked(void)
 	gpmm_dirty_mark(top, UINT64_MAX, 1);
 	CU_ASSERT_EQUAL(gpmm_dirty_harvest(client, GPMM_RANGE_ALL, note,
 					   &harvest), -ECONNRESET);
+	gpmm_dirty_client_destroy(client);
+	gpmm_dirty_destroy(top);
+}
+
+/* Bits past the last page are nobody's, nor are pages past the range. */
+static void test_a_source_may_reach_past_the_range(void)
+{
+	const struct gpmm_range range = { -(67 * PAGE), 64 * PAGE };
+	struct source source = { .source = { &source_ops } };
+	struct gpmm_dirty_source *list = &source.source;
+	const uint64_t bits[] = { UINT64_MAX };
+	struct gpmm_dirty_client *client;
+	struct gpmm_dirty *top;
+
+	setup();
+	client = new_client();
+	sources[0].sink.mark_bits(dirty, START + 7 * PAGE, bits, 3);
+	CU_ASSERT_EQUAL(harvest_all(client).count, 3);
+	gpmm_dirty_client_destroy(client);
+	teardown();
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_create(range, &list, 1, &top), 0);
+	CU_ASSERT_EQUAL_FATAL(gpmm_dirty_client_create(top, &client), 0);
+	source.sink.mark_bits(top, -(10 * PAGE), bits, 10);
+	CU_ASSERT_EQUAL(top->pending.bits[0], UINT64_MAX << 57);
+	CU_ASSERT_EQUAL(top->pending.summary[0], 1);
 	gpmm_dirty_client_destroy(client);
 	gpmm_dirty_destroy(top);
 }
@@ -680,20 +714,46 @@ static void test_a_client_that_comes_reads_what_it_is_not_told(void)
 	teardown();
 }
 
+static bool lose_membarrier(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { 4, code };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+/* Whether there has been a client yet, or is one no longer. */
+static int mark_without_clients(rlim_t limit)
+{
+	struct gpmm_dirty_client *client;
+	bool taken;
+
+	(void)limit;
+	if (!lose_membarrier())
+		return CHILD_SKIPS;
+	setup();
+	mark(3, 1);
+	taken = dirty->pending.bits[0] == 1 << 3;
+	client = new_client();
+	taken &= harvest_all(client).count == 0;
+	gpmm_dirty_client_destroy(client);
+	mark(4, 1);
+	taken &= dirty->pending.bits[0] == 1 << 4;
+	teardown();
+	return !taken;
+}
+
 /* A mark of before a client comes is as good as one of after. */
 static void test_without_membarrier_all_marks_are_taken(void)
 {
-	struct gpmm_dirty_client *client;
-
-	setup();
-	dirty->unordered = true;
-	gpmm_dirty_client_destroy(new_client());
-	mark(3, 1);
-	CU_ASSERT_EQUAL(dirty->pending.bits[0], 1 << 3);
-	client = new_client();
-	CU_ASSERT_EQUAL(harvest_all(client).count, 0);
-	gpmm_dirty_client_destroy(client);
-	teardown();
+	in_a_child(mark_without_clients, 0);
 }
 
 SUITE("dirty tracker",
@@ -708,6 +768,7 @@ SUITE("dirty tracker",
 	TEST(test_a_failing_source_loses_nothing),
 	TEST(test_bad_ranges_and_taken_sources_are_refused),
 	TEST(test_the_last_page_of_all_can_be_tracked),
+	TEST(test_a_source_may_reach_past_the_range),
 	TEST(test_no_write_is_lost_between_racing_harvests),
 	TEST(test_a_mark_comes_once_in_racing_harvests),
 	TEST(test_two_who_mark_lose_nothing_of_each_other),

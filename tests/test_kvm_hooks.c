@@ -1017,6 +1017,25 @@ static void test_what_cannot_be_undone_is_refused_then_repaired(void)
 	teardown();
 }
 
+/* The slot is refused, and then the hook that went before it. */
+static void test_a_hook_may_be_lost_for_a_slot(void)
+{
+	setup();
+	map_alone(window(4, 2, 0));
+	event_at(4 * PAGE, 0);
+	fake.left = 1;
+	fake.stay = true;
+	begin();
+	unmap(window(4, 2, 0));
+	map(ram(10, 2));
+	CU_ASSERT_EQUAL(commit(), -EIO);
+	CU_ASSERT_EQUAL(fake.nr_events, 0);
+	fake.left = -1;
+	map_alone(ram(10, 2));
+	CU_ASSERT(has_event(4 * PAGE));
+	teardown();
+}
+
 static void test_elsewhere_works_while_a_hook_is_lost(void)
 {
 	struct gpmm_kvm_event byte = {
@@ -1194,6 +1213,7 @@ SUITE("kvm hooks",
 	TEST(test_any_ioctl_may_fail_and_nothing_has_changed),
 	TEST(test_any_allocation_may_fail_and_nothing_has_changed),
 	TEST(test_what_cannot_be_undone_is_refused_then_repaired),
+	TEST(test_a_hook_may_be_lost_for_a_slot),
 	TEST(test_elsewhere_works_while_a_hook_is_lost),
 	TEST(test_attach_and_detach_fail_whole),
 	TEST(test_what_an_attach_left_behind_is_repaired),

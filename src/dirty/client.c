@@ -106,7 +106,7 @@ static int give(struct run *run)
 /* Add @count pages to the run, or give it away and begin another. */
 static int extend(struct run *run, uint64_t first, uint64_t count)
 {
-	int ret = 0;
+	int ret;
 
 	if (run->count && run->first + run->count == first) {
 		run->count += count;
@@ -114,7 +114,7 @@ static int extend(struct run *run, uint64_t first, uint64_t count)
 	}
 	ret = give(run);
 	run->first = first;
-	run->count = ret ? 0 : count;
+	run->count = count;
 	return ret;
 }
 
