@@ -209,6 +209,19 @@ static void test_hooks_move_with_their_window(void)
 	teardown();
 }
 
+/* What is attached while it is out moves along as if it had been before. */
+static void test_a_window_that_is_out_lies_where_it_was(void)
+{
+	setup();
+	map_alone(window(4, 2, 0));
+	event_at(4 * PAGE, 0);
+	unmap_alone(window(4, 2, 0));
+	event_at(5 * PAGE, 0);
+	map_alone(window(20, 2, 0));
+	CU_ASSERT(has_event(20 * PAGE) && has_event(21 * PAGE));
+	teardown();
+}
+
 static void test_hooks_stay_while_their_window_is_cut(void)
 {
 	setup();
@@ -1193,6 +1206,7 @@ SUITE("kvm hooks",
 	TEST(test_a_hook_is_there_as_long_as_its_window_is),
 	TEST(test_a_hook_on_a_mapped_window_is_there_at_once),
 	TEST(test_hooks_move_with_their_window),
+	TEST(test_a_window_that_is_out_lies_where_it_was),
 	TEST(test_hooks_stay_while_their_window_is_cut),
 	TEST(test_a_zone_is_where_it_is_covered_an_event_if_it_is_whole),
 	TEST(test_windows_may_change_places),

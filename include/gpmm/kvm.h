@@ -193,9 +193,10 @@ int gpmm_kvm_set_private(struct gpmm_backend *backend, gpmm_gpa_t start,
  * transaction has repaired it.) Where the owner's areas move, hooks move by
  * the same distance; that is when a transaction unmaps the last of them and
  * maps some (then or later), and the distance is that between the lowest
- * addresses that they had and have. A window whose owner is another after the
- * move (gpmm_mmio_create() fixes its base) has hooks of both owners attached
- * meanwhile.
+ * addresses that they had and have. While none is mapped they lie where they
+ * were, also for a hook that is attached then. A window whose owner is another
+ * after the move (gpmm_mmio_create() fixes its base) has hooks of both owners
+ * attached meanwhile.
  *
  * While a transaction moves a hook, writes may exit as if there were none.
  */
