@@ -6,10 +6,10 @@
  * lookups, then 64 at once:
  *
  *			N=64			N=4096
- *	portable	13.5	7.7	7.6	29.2	14.4	10.4
- *	SSE2		13.0	6.4	5.4	28.1	11.2	7.6
- *	AVX2		10.5	4.6	3.6	23.9	8.5	5.7
- *	AVX-512		10.0	4.5	3.5	23.1	7.4	5.4
+ *	portable	13.5	7.7	7.1	29.2	14.4	10.0
+ *	SSE2		13.0	6.4	5.0	28.1	11.2	7.3
+ *	AVX2		10.5	4.6	3.2	23.9	8.5	5.7
+ *	AVX-512		10.0	4.5	3.2	23.1	7.4	5.1
  *
  * The place of a flat leaf's record, see node.h, is one load more: 10.0 for 9.0
  * at N=64. Hits where they lie instead of copies of areas: 24.0 for 26.8 at
