@@ -1119,19 +1119,26 @@ static void test_attach_and_detach_fail_whole(void)
 	teardown();
 }
 
-/* An attach whose undo fails leaves a post that a transaction removes. */
-static void test_what_an_attach_left_behind_is_repaired(void)
+/* A zone in two posts of which one cannot come, nor then the other go. */
+static void leave_behind(void)
 {
-	setup();
 	map_alone(window(4, 1, 0));
 	map_alone(window(6, 1, 0));
 	fake.left = 1;
 	fake.stay = true;
 	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, 3 * PAGE), -EIO);
 	CU_ASSERT_EQUAL(fake.nr_events, 1);
-	/* Nobody's hook comes back where its owner's windows do. */
+	CU_ASSERT(has_zone(6 * PAGE, PAGE));
 	fake.left = 0;
 	fake.stay = false;
+}
+
+/* An attach whose undo fails leaves a post that a transaction removes. */
+static void test_what_an_attach_left_behind_is_repaired(void)
+{
+	setup();
+	leave_behind();
+	/* Nobody's hook comes back where its owner's windows do. */
 	map_alone(window(9, 1, 0));
 	CU_ASSERT_EQUAL(fake.nr_events, 1);
 	unmap_alone(window(4, 1, 0));
@@ -1179,15 +1186,8 @@ static void test_a_zone_whose_part_is_lost_comes_back_whole(void)
 static void test_what_an_attach_left_behind_does_not_take_the_next_along(void)
 {
 	setup();
-	map_alone(window(4, 1, 0));
-	map_alone(window(6, 1, 0));
-	fake.left = 1;
-	fake.stay = true;
-	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, 3 * PAGE), -EIO);
-	CU_ASSERT(has_zone(6 * PAGE, PAGE));
+	leave_behind();
 	/* As long as it cannot be removed nothing comes there, */
-	fake.stay = false;
-	fake.left = 0;
 	CU_ASSERT_EQUAL(try_zone(&owners[0], 4 * PAGE, 3 * PAGE), -EIO);
 	CU_ASSERT_EQUAL(fake.nr_events, 1);
 	/* but elsewhere, */

@@ -323,34 +323,37 @@ static int change_much(struct lab *lab, struct gpmm_txn *txn)
 	return ret ? ret : gpmm_txn_merge(txn, base, MOCK_SIZE);
 }
 
-static int transaction(struct lab *lab)
+static int in_transaction(struct lab *lab,
+			  int (*change)(struct lab *lab, struct gpmm_txn *txn))
 {
 	struct gpmm_txn *txn;
 	int ret = gpmm_txn_begin(lab->set, &txn);
 
 	if (ret)
 		return ret;
-	ret = change_much(lab, txn);
+	ret = change(lab, txn);
 	if (!ret)
 		return gpmm_txn_commit(txn);
 	gpmm_txn_abort(txn);
 	return ret;
 }
 
-static int transaction_of_all(struct lab *lab)
+static int transaction(struct lab *lab)
+{
+	return in_transaction(lab, change_much);
+}
+
+static int change_all(struct lab *lab, struct gpmm_txn *txn)
 {
 	struct gpmm_area new = lab_area(lab, LAB_TXN, 0x8000, 0x800, 3, 1);
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(lab->set, &txn);
+	int ret = gpmm_txn_clear(txn);
 
-	if (ret)
-		return ret;
-	ret = gpmm_txn_clear(txn);
-	ret = ret ? ret : gpmm_txn_map(txn, &new, 0);
-	if (!ret)
-		return gpmm_txn_commit(txn);
-	gpmm_txn_abort(txn);
-	return ret;
+	return ret ? ret : gpmm_txn_map(txn, &new, 0);
+}
+
+static int transaction_of_all(struct lab *lab)
+{
+	return in_transaction(lab, change_all);
 }
 
 /* Two areas go and come back, one of them as another. */
@@ -372,16 +375,7 @@ static int remap_two(struct lab *lab, struct gpmm_txn *txn)
 
 static int transaction_of_remaps(struct lab *lab)
 {
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(lab->set, &txn);
-
-	if (ret)
-		return ret;
-	ret = remap_two(lab, txn);
-	if (!ret)
-		return gpmm_txn_commit(txn);
-	gpmm_txn_abort(txn);
-	return ret;
+	return in_transaction(lab, remap_two);
 }
 
 const struct lab_change lab_changes[] = {
