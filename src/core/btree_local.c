@@ -412,6 +412,7 @@ static int reserve(struct btree *tree, struct copies copies)
 static void count_leaf(enum node_class class, struct local_change *change)
 {
 	change->len = node_len(class, change->way->node[0]);
+	assert(change->place + change->removed <= change->len);
 }
 
 /*
