@@ -3,6 +3,7 @@
 
 #include "dirty/tracker.h"
 #include "util/alloc.h"
+#include "util/barrier.h"
 
 /* ----------------------------------------------------------------- life --- */
 
@@ -25,7 +26,7 @@ static int join(struct gpmm_dirty *dirty, struct gpmm_dirty_client *client)
 		client->next = dirty->clients;
 		dirty->clients = client;
 		__atomic_store_n(&dirty->active, true, __ATOMIC_SEQ_CST);
-		gpmm__dirty_order_marks();
+		gpmm__barrier_threads();
 	}
 	lock_release(&dirty->lock);
 	return ret;

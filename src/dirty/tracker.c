@@ -2,10 +2,10 @@
 #include "dirty/tracker.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/barrier.h"
 
 /* ---------------------------------------------------------------- marks --- */
 
@@ -21,16 +21,6 @@ bool gpmm__dirty_pages(const struct gpmm_dirty *dirty, struct span range,
 	*first = (range.first - dirty->span.first) >> dirty->page_shift;
 	*last = (range.last - dirty->span.first) >> dirty->page_shift;
 	return true;
-}
-
-/* membarrier(2): the threads of this process. */
-#define PRIVATE_EXPEDITED (1 << 3)
-#define REGISTER_PRIVATE_EXPEDITED (1 << 4)
-
-bool gpmm__dirty_order_marks(void)
-{
-	return !syscall(SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0) &&
-	       !syscall(SYS_membarrier, PRIVATE_EXPEDITED, 0);
 }
 
 static bool is_active(const struct gpmm_dirty *dirty)
@@ -185,7 +175,7 @@ int gpmm_dirty_create(struct gpmm_range range,
 		return -ENOMEM;
 	new->span = span;
 	new->page_shift = __builtin_ctzll(page);
-	new->unordered = !gpmm__dirty_order_marks();
+	new->unordered = !gpmm__barrier_threads();
 	new->active = new->unordered;
 	ret = init(new, sources, count);
 	if (ret) {

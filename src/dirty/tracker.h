@@ -15,8 +15,14 @@
 struct gpmm_dirty {
 	struct span span;
 	unsigned int page_shift;
+	/*
+	 * A mark looks at @active after its page was written, and nothing on
+	 * its way keeps the processor from looking before: so whoever sets it
+	 * has every thread finish what it has written. Where the system cannot,
+	 * all marks are taken.
+	 */
 	bool active;		/* there are clients, or marks are unordered */
-	bool unordered;		/* gpmm__dirty_order_marks() cannot be had */
+	bool unordered;		/* gpmm__barrier_threads() cannot be had */
 	struct page_map pending;
 	struct lock lock;	/* the clients, and passing on */
 	struct gpmm_dirty_client *clients;
@@ -33,15 +39,6 @@ struct gpmm_dirty_client {
 /* The part of @range that is tracked, as pages. Return: whether there is. */
 bool gpmm__dirty_pages(const struct gpmm_dirty *dirty, struct span range,
 		       uint64_t *first, uint64_t *last);
-
-/*
- * A mark looks at @active after its page was written, and nothing on its way
- * keeps the processor from looking before: so whoever sets it has every thread
- * finish what it has written. Where the system cannot, all marks are taken.
- *
- * Return: whether it can.
- */
-bool gpmm__dirty_order_marks(void);
 
 /* Collect from the sources, and pass all that is pending on. */
 int gpmm__dirty_gather(struct gpmm_dirty *dirty, struct gpmm_range range);

@@ -4,6 +4,22 @@
  * itself is told; one who waits for another steps out of where others wait for
  * it (standing.h). The double build has one thread, or those of a test that
  * takes turns between them (point.h).
+ *
+ * Most sets have one writer. An atomic instruction waits until all that was
+ * stored before is with the other CPUs, which take a while to let go of lines
+ * that readers look at: two thirds of a commit beside a reader went there. So a
+ * lock that one thread takes again and again becomes that thread's friend: it
+ * says in its seat, with a plain store, what it is inside of, and no longer
+ * takes the mutex. Whoever else comes takes that, ends the friendship, has
+ * every CPU order its accesses (membarrier), and then knows whether to wait
+ * for the friend to leave.
+ *
+ *  A  a seat is written by the thread whose it is; it is inside of one lock at
+ *     most, and others that it takes meanwhile it takes by their mutex
+ *  B  @friend is written with the mutex held, and its seat's thread goes by what
+ *     it finds there after it has stored that it is inside
+ *  C  the lock is held by whoever has the mutex, once @friend is NOBODY and
+ *     the friend of before is not inside; or else by the friend that is inside
  */
 #ifndef GPMM_UTIL_LOCK_H
 #define GPMM_UTIL_LOCK_H
@@ -62,44 +78,76 @@ static inline void lock_release(struct lock *lock)
 #else
 #include <pthread.h>
 
+/* Where a thread says what it is inside of. Seats outlive threads. */
+struct seat {
+	struct lock *inside;	/* NULL: of no lock by friendship */
+	unsigned int waited;	/* how many wait for it to leave */
+	pthread_mutex_t mutex;	/* of those */
+	pthread_cond_t left;
+	struct seat *next;	/* that nobody sits in */
+};
+
+#define NOBODY	((struct seat *)1)
+
+/* The calling thread's; NULL: it has none. */
+extern __thread struct seat *gpmm__seat;
+
 struct lock {
+	struct seat *friend;	/* or NOBODY */
+	/* Guarded by the mutex: who had that last, and how often in a row. */
+	const void *last;
+	unsigned int streak;
 	pthread_mutex_t mutex;
 };
 
 /* Return: 0 or -errno. */
-static inline int lock_init(struct lock *lock)
+int lock_init(struct lock *lock);
+void lock_fini(struct lock *lock);
+
+/* What lock_acquire() does for others than friends. */
+int gpmm__lock_acquire(struct lock *lock);
+
+/* Wake those who wait for the seat's thread to leave. */
+void gpmm__seat_left(struct seat *seat);
+
+static inline void seat_leave(struct seat *seat)
 {
-	pthread_mutexattr_t attr;
-	int ret = pthread_mutexattr_init(&attr);
-
-	if (ret)
-		return -ret;
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-	ret = pthread_mutex_init(&lock->mutex, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return -ret;
+	__atomic_store_n(&seat->inside, NULL, __ATOMIC_RELEASE);
+	/* Who waits has made this CPU order the two. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(&seat->waited, __ATOMIC_RELAXED),
+			     0))
+		gpmm__seat_left(seat);
 }
-
-static inline void lock_fini(struct lock *lock)
-{
-	pthread_mutex_destroy(&lock->mutex);
-}
-
-/* What lock_acquire() does where the lock is held. */
-int gpmm__lock_wait(struct lock *lock);
 
 /* Return: 0, or -EDEADLK where the caller holds it. */
 static inline int lock_acquire(struct lock *lock)
 {
-	if (__builtin_expect(pthread_mutex_trylock(&lock->mutex), 0))
-		return gpmm__lock_wait(lock);
-	return 0;
+	struct seat *seat = gpmm__seat;
+
+	if (__atomic_load_n(&lock->friend, __ATOMIC_RELAXED) != seat ||
+	    seat->inside)
+		return gpmm__lock_acquire(lock);
+	__atomic_store_n(&seat->inside, lock, __ATOMIC_RELEASE);
+	/* Who ends the friendship has made this CPU order the two. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(&lock->friend,
+					     __ATOMIC_RELAXED) == seat, 1))
+		return 0;
+	seat_leave(seat);
+	return gpmm__lock_acquire(lock);
 }
 
 static inline void lock_release(struct lock *lock)
 {
-	int ret = pthread_mutex_unlock(&lock->mutex);
+	struct seat *seat = gpmm__seat;
+	int ret;
 
+	if (seat && seat->inside == lock) {
+		seat_leave(seat);
+		return;
+	}
+	ret = pthread_mutex_unlock(&lock->mutex);
 	assert(!ret);
 	(void)ret;
 }
