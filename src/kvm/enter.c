@@ -8,8 +8,7 @@ __thread struct place gpmm__place;
 
 static void come_out(struct gpmm_kvm_vcpu *vcpu)
 {
-	gate_set(&vcpu->inside, false);
-	if (__builtin_expect(gate_get(&vcpu->gate->closed), 0))
+	if (__builtin_expect(gate_pass(vcpu, false), 0))
 		gpmm__gate_tell(vcpu->gate);
 }
 
@@ -33,11 +32,9 @@ static struct gate *go_in(void)
 {
 	struct gpmm_kvm_vcpu *vcpu;
 
-	for (vcpu = gpmm__place.inside; vcpu; vcpu = vcpu->outer) {
-		gate_set(&vcpu->inside, true);
-		if (gate_get(&vcpu->gate->closed))
+	for (vcpu = gpmm__place.inside; vcpu; vcpu = vcpu->outer)
+		if (gate_pass(vcpu, true))
 			return vcpu->gate;
-	}
 	return NULL;
 }
 
@@ -69,8 +66,7 @@ void gpmm_kvm_enter(struct gpmm_kvm_vcpu *vcpu)
 	vcpu->outer = gpmm__place.inside;
 	gpmm__place.inside = vcpu;
 	gpmm__standing = &gpmm__gate_standing;
-	gate_set(&vcpu->inside, true);
-	if (__builtin_expect(gate_get(&vcpu->gate->closed), 0))
+	if (__builtin_expect(gate_pass(vcpu, true), 0))
 		go_in_all();
 }
 

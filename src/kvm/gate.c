@@ -2,10 +2,28 @@
 #include "kvm/gate.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A kick that came between a check and KVM_RUN may be lost: try again. */
 #define KICK_AGAIN_NS 5000000L
+
+/* membarrier(2): the threads of this process. */
+#define PRIVATE_EXPEDITED (1 << 3)
+#define REGISTER_PRIVATE_EXPEDITED (1 << 4)
+
+/* Of all vCPUs, see C. Who has had it keeps it: liburcu dies without. */
+static bool fence_all(void)
+{
+	return !syscall(SYS_membarrier, PRIVATE_EXPEDITED, 0);
+}
+
+static bool can_fence_all(void)
+{
+	return !syscall(SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0) &&
+	       fence_all();
+}
 
 static uint64_t now(void)
 {
@@ -44,6 +62,7 @@ int gpmm__gate_init(struct gate *gate)
 	ret = init_conds(gate);
 	if (ret)
 		pthread_mutex_destroy(&gate->mutex);
+	gate->fenced = !can_fence_all();
 	return ret;
 }
 
@@ -139,6 +158,7 @@ static void lock_to_close(struct gate *gate)
 	wait_locked(gate);
 }
 
+/* A vCPU that comes later has had the mutex after us: it sees the gate. */
 static void close_locked(struct gate *gate)
 {
 	if (gate->vcpus)
@@ -147,6 +167,8 @@ static void close_locked(struct gate *gate)
 	gate->next_closed = gpmm__place.closed;
 	gpmm__place.closed = gate;
 	gate_set(&gate->closed, true);
+	if (gate->vcpus && !gate->fenced)
+		fence_all();
 }
 
 bool gpmm__gate_close(struct gate *gate)

@@ -4,8 +4,10 @@
  *
  * C  A vCPU whose @inside is set saw the gate open after it had set it; the
  *    gate counts as shut once it is closed and no vCPU is inside. Both sides
- *    write first and read then, sequentially consistent, so that at least one
- *    of them sees the other.
+ *    write first and read then, so that at least one of them sees the other.
+ *    It is the closer that sees to it, by membarrier(2) between the two: what
+ *    a vCPU did before it is seen, and what it does later sees the gate. Only
+ *    where that cannot be had is every enter and leave fenced as well.
  * D  A kick is given under the mutex to a vCPU seen inside; its leave takes
  *    the mutex too where it sees the gate closed. So a thread that is being
  *    kicked exists.
@@ -45,6 +47,7 @@ struct gpmm_kvm_vcpu {
 struct gate {
 	/* Read by every enter, written only by a close or an open. */
 	_Alignas(64) bool closed;
+	bool fenced;		/* vCPUs are, see C; constant */
 	_Alignas(64) pthread_mutex_t mutex;
 	pthread_cond_t left;	/* a vCPU has left while it was closed */
 	pthread_cond_t opened;
@@ -73,6 +76,20 @@ static inline void gate_set(bool *flag, bool value)
 static inline bool gate_get(const bool *flag)
 {
 	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
+}
+
+/* A vCPU goes in or out. Return: whether the gate is closed. */
+static inline bool gate_pass(struct gpmm_kvm_vcpu *vcpu, bool inside)
+{
+	const struct gate *gate = vcpu->gate;
+
+	if (__builtin_expect(gate->fenced, 0)) {
+		gate_set(&vcpu->inside, inside);
+		return gate_get(&gate->closed);
+	}
+	__atomic_store_n(&vcpu->inside, inside, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&gate->closed, __ATOMIC_ACQUIRE);
 }
 
 /* Return: 0 or -errno. */
