@@ -52,10 +52,10 @@ static char *make_half(int bars)
 
 static void copies_are_whole(void)
 {
-	static char from[3000], to[3000];
+	static char from[10000], to[10000];
 	size_t sizes[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32,
 			   33, 63, 64, 65, 100, 127, 128, 129, 200, 255, 256,
-			   257, 511, 777, 1024, 2050 };
+			   257, 511, 777, 1024, 2050, 9001 };
 
 	for (size_t i = 0; i < sizeof(from); i++)
 		from[i] = (char)(i * 7 + i / 256);
@@ -77,7 +77,7 @@ static void copies_are_whole(void)
 /* One that starts @ahead bytes before the fault, of @size bytes. */
 static void stop_at(char *half, size_t ahead, size_t size, size_t skew)
 {
-	static char buffer[8192];
+	static char buffer[16384];
 	char *at = half + page - ahead, *mine = buffer + skew;
 
 	memset(at, 'x', ahead);
@@ -101,14 +101,17 @@ static void a_fault_stops_exactly(int bars)
 {
 	static const size_t aheads[] = { 0, 1, 2, 3, 7, 8, 9, 15, 16, 31, 33,
 					 64, 65, 100, 128, 129, 257, 1000,
-					 2049 };
+					 2049, 4000 };
 	char *half = make_half(bars);
 
 	for (size_t i = 0; i < sizeof(aheads) / sizeof(*aheads); i++)
-		for (size_t behind = 1; behind < 700; behind += 53)
-			for (size_t skew = 0; skew < 3; skew++)
+		for (size_t skew = 0; skew < 3; skew++) {
+			for (size_t behind = 1; behind < 700; behind += 53)
 				stop_at(half, aheads[i], aheads[i] + behind,
 					skew * 13);
+			stop_at(half, aheads[i], aheads[i] + 2345, skew * 13);
+			stop_at(half, aheads[i], aheads[i] + 9001, skew * 13);
+		}
 	munmap(half, 2 * page);
 }
 
