@@ -83,14 +83,13 @@ static NOINLINE int read_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 int gpmm_read(const struct gpmm_guest *guest, gpmm_gpa_t gpa, void *buffer,
 	      uint64_t size, uint64_t *done)
 {
-	const struct gpmm_set *set = guest->set;
-	const char *hva;
 	size_t left;
+	char *hva;
 
-	if (!quick_enter(set))
+	if (!quick_enter(guest->set))
 		return read_slow(guest, gpa, buffer, size, done);
-	hva = find_whole(set, gpa, size, GPMM_READ);
-	if (__builtin_expect(!hva, 0)) {
+	if (__builtin_expect(!find_whole(guest, gpa, size, GPMM_READ, &hva),
+			     0)) {
 		quick_leave();
 		return read_slow(guest, gpa, buffer, size, done);
 	}
@@ -117,14 +116,13 @@ static NOINLINE int write_slow(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 int gpmm_write(const struct gpmm_guest *guest, gpmm_gpa_t gpa,
 	       const void *buffer, uint64_t size, uint64_t *done)
 {
-	const struct gpmm_set *set = guest->set;
 	size_t left;
 	char *hva;
 
-	if (!quick_enter(set))
+	if (!quick_enter(guest->set))
 		return write_slow(guest, gpa, buffer, size, done);
-	hva = find_whole(set, gpa, size, GPMM_WRITE);
-	if (__builtin_expect(!hva, 0)) {
+	if (__builtin_expect(!find_whole(guest, gpa, size, GPMM_WRITE, &hva),
+			     0)) {
 		quick_leave();
 		return write_slow(guest, gpa, buffer, size, done);
 	}
