@@ -9,6 +9,7 @@
 
 #include "helpers/kvm_suite.h"
 #include "helpers/nested_arena.h"
+#include "nested/table.h"
 
 #define HPA	(16 * G1)
 #define BIT(n)	(UINT64_C(1) << (n))
@@ -336,6 +337,119 @@ static void flags_come_back_as_they_went_in(void)
 	}
 }
 
+/* ------------------------------------------------------ the quick ways --- */
+
+/* What there is to say of an access, by the ways that are left to the walk. */
+struct answer {
+	int ret[2];
+	gpmm_hpa_t hpa;
+	struct gpmm_nested_hit hit;
+};
+
+static void ask(uint64_t gpa, uint32_t access, struct answer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	answer->ret[0] = gpmm_nested_walk(t, gpa, access, &answer->hit);
+	answer->ret[1] = gpmm_nested_translate(t, gpa, access, 1, &answer->hpa,
+					       NULL);
+}
+
+static void ways_agree(uint64_t gpa)
+{
+	struct usual_leaf usual[FORMAT_LEVELS + 1];
+	struct answer quick, slow;
+	bool plain = t->plain;
+
+	/* Also what no leaf allows. */
+	for (uint32_t access = 0; access < 32; access++) {
+		ask(gpa, access, &quick);
+		memcpy(usual, t->usual, sizeof(usual));
+		for (size_t i = 0; i <= FORMAT_LEVELS; i++)
+			t->usual[i] = (struct usual_leaf){ 0, 1 };
+		t->plain = false;
+		ask(gpa, access, &slow);
+		t->plain = plain;
+		memcpy(t->usual, usual, sizeof(usual));
+		CU_ASSERT_EQUAL(memcmp(&quick, &slow, sizeof(quick)), 0);
+	}
+}
+
+/* The entry of @level on the way to @gpa. */
+static uint64_t *slot_at(uint64_t gpa, unsigned int level)
+{
+	uint64_t *table = t->root;
+
+	for (unsigned int at = t->f.levels; at > level; at--)
+		table = table_of(t, table[table_index(t, gpa, at)]);
+	return &table[table_index(t, gpa, level)];
+}
+
+/* A pointer into the wild is not what this is about. */
+static bool goes_astray(const uint64_t *slot, unsigned int bit, bool is_leaf,
+			unsigned int level)
+{
+	if (!is_leaf)
+		return t->f.addr_mask & BIT(bit);
+	return level > 1 && entry_is_table(&t->f, *slot ^ BIT(bit), level);
+}
+
+/* With any bit of any entry on the way as it should not be. */
+static void ways_agree_on_flips(uint64_t gpa, unsigned int leaf)
+{
+	ways_agree(gpa);
+	for (unsigned int level = leaf; level <= t->f.levels; level++)
+		for (unsigned int bit = 0; bit < 64; bit++) {
+			uint64_t *slot = slot_at(gpa, level);
+
+			if (goes_astray(slot, bit, level == leaf, level))
+				continue;
+			*slot ^= BIT(bit);
+			ways_agree(gpa);
+			*slot ^= BIT(bit);
+		}
+}
+
+static void setup_plain(enum gpmm_nested_format format, unsigned int how)
+{
+	struct gpmm_nested_options options;
+	struct gpmm_nested_ops ops;
+
+	nested_arena_init(&arena, 1024);
+	options = nested_arena_options(&arena, format, how);
+	ops = *options.ops;
+	ops.va = NULL;
+	options.ops = &ops;
+	options.hpa_bits = 46;
+	options.va_offset = (uintptr_t)arena.memory - arena.base;
+	CU_ASSERT_EQUAL_FATAL(gpmm_nested_create(&options, &t), 0);
+	CU_ASSERT_EQUAL(t->plain, !t->f.addr_shift);
+}
+
+static void the_quick_ways_say_what_the_slow_ones_say(void)
+{
+	static const uint32_t flags[] = {
+		GPMM_RWX | GPMM_USER_EXEC, GPMM_RW, GPMM_RWX | GPMM_USER_EXEC |
+		GPMM_MT_UC,
+	};
+	static const unsigned int hows[] = { 0, GPMM_NESTED_AD };
+
+	for (size_t i = 0; i < 14; i++) {
+		setup_plain(nested_formats[i / 2].format, hows[i % 2]);
+		for (uint64_t j = 0; j < 3; j++) {
+			map(3 * j * G1, HPA, K4, flags[j]);
+			ways_agree_on_flips(3 * j * G1 + 8, 1);
+			map(3 * j * G1 + G1, HPA, M2, flags[j]);
+			ways_agree_on_flips(3 * j * G1 + G1 + K4, 2);
+			map(3 * j * G1 + 2 * G1, HPA, G1, flags[j]);
+			ways_agree_on_flips(3 * j * G1 + 2 * G1 + M2, 3);
+		}
+		ways_agree(K4);
+		ways_agree(64 * G1);
+		ways_agree(UINT64_MAX);
+		teardown();
+	}
+}
+
 static void translate_says_how_far_it_goes_on(void)
 {
 	uint64_t hpa, left;
@@ -411,5 +525,6 @@ SUITE("nested walks",
       TEST(validate_finds_what_was_broken),
       TEST(a_walk_is_a_read_section),
       TEST(flags_come_back_as_they_went_in),
+      TEST(the_quick_ways_say_what_the_slow_ones_say),
       TEST(translate_says_how_far_it_goes_on),
       TEST(the_dump_shows_runs_and_the_graph_tables))

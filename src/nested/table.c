@@ -55,6 +55,35 @@ static int init_root(struct gpmm_nested *t)
 	return 0;
 }
 
+/* All bits that say something of the leaf but its address. */
+static uint64_t leaf_bits(const struct nested_format *f, unsigned int level)
+{
+	uint64_t bits = f->valid | f->leaf_must[level] |
+			f->leaf_reserved[level] | f->mt_field << f->mt_shift;
+
+	for (unsigned int i = 0; i < 4; i++)
+		bits |= UINT64_C(1) << f->perm_pos[i];
+	return level > 1 ? bits | f->leaf_mask : bits;
+}
+
+static void init_usual(struct gpmm_nested *t)
+{
+	const struct nested_format *f = &t->f;
+	uint64_t bits, test;
+
+	if (gpmm__nested_encode(t, GPMM_RWX | GPMM_USER_EXEC, &bits))
+		gpmm__nested_encode(t, GPMM_RWX, &bits);
+	t->usual_flags = f->perm_decode[format_perm_index(f, bits)];
+	for (unsigned int level = 1; level <= FORMAT_LEVELS; level++) {
+		test = level <= 3 ? leaf_bits(f, level) : 0;
+		t->usual[level] = (struct usual_leaf){
+			.test = test,
+			/* No entry has bits that are not asked for. */
+			.bits = test ? (bits | f->leaf[level]) & test : 1,
+		};
+	}
+}
+
 static int init(struct gpmm_nested *t,
 		const struct gpmm_nested_options *options)
 {
@@ -65,6 +94,8 @@ static int init(struct gpmm_nested *t,
 	t->ops = *options->ops;
 	t->ctx = options->ctx;
 	t->va_offset = options->va_offset;
+	t->plain = !t->ops.va && !t->f.addr_shift;
+	init_usual(t);
 	t->collapse = !(options->how & GPMM_NESTED_NO_COLLAPSE);
 	t->limbo_max = options->limbo_max ? options->limbo_max : LIMBO_MAX;
 	gpmm__nested_backend_init(t);

@@ -18,9 +18,10 @@
  *  G  limbo_cap is at least tables + owned + pool + limbo_len, so that a
  *     frame can always be retired without allocating.
  *
- * LOCKING: lock guards all but what walkers read: root, f, ops (constant) and
- * the entries themselves (entry_load()). drain_lock is taken before lock and
- * keeps the first entries of the limbo where they are during a grace period.
+ * LOCKING: lock guards all but what walkers read: root, f, ops and what is
+ * made from them (constant) and the entries themselves (entry_load()).
+ * drain_lock is taken before lock and keeps the first entries of the limbo
+ * where they are during a grace period.
  */
 #ifndef GPMM_NESTED_TABLE_H
 #define GPMM_NESTED_TABLE_H
@@ -50,9 +51,18 @@ struct lazy {
 	uint32_t flags;
 };
 
+/* A leaf with all permissions and write-back memory: it has @bits of @test. */
+struct usual_leaf {
+	uint64_t test, bits;
+};
+
 struct gpmm_nested {
 	struct gpmm_backend backend;
 	struct nested_format f;
+	/* For the walk, made from the format and the options. */
+	struct usual_leaf usual[FORMAT_LEVELS + 1];	/* by level */
+	uint32_t usual_flags;
+	bool plain;		/* a table is at its address + va_offset */
 	struct gpmm_nested_ops ops;
 	void *ctx;
 	uint64_t va_offset;
