@@ -4,8 +4,12 @@
  * inclusion, and this file takes away again:
  *   FIND(name)		the function's name for this kind
  *   TARGET		its target attribute, or nothing
- *   COUNT16, COUNT32, COUNT64	(keys, query): how many narrow keys lie below
+ *   COUNT16, COUNT32	(keys, query): UNIT for each narrow key that lies below
+ *   COUNT64, EACH32	(keys, query): how many do
  *   COUNT_WIDE		(keys, len, query): how many wide keys do, or equal it
+ *
+ * EACH32 has the fewest instructions, for lookups that overlap; COUNT32 has the
+ * shortest way from the keys to the count, for one that is waited for.
  *
  * No key of an inner node but the top's is above the query, since each is
  * exactly where its subtree starts: where some key of the top is below it, one
@@ -65,7 +69,8 @@ FIND(find_narrow)(const void *node, bool tall, unsigned int height,
 		node_visit();
 		if (!n)
 			return nothing;
-		node = ((const struct inner_tall *)node)->child[n - 1];
+		node = child_of(((const struct inner_tall *)node)->child, n,
+				1);
 		above--;
 	} else if (*(const int32_t *)node >= query) {
 		return nothing;
@@ -76,21 +81,23 @@ FIND(find_narrow)(const void *node, bool tall, unsigned int height,
 		n = top->key[INNER_CAP / 2] == NARROW_FILLER ?
 			COUNT16(top->key, query) : COUNT32(top->key, query);
 		node_visit();
-		node = top->child[n - 1];
+		node = child_of(top->child, n, UNIT);
 		above--;
 	}
 #pragma GCC unroll 4
 	for (; above; above--) {
 		const struct inner_narrow *inner = node;
 
-		n = COUNT32(inner->key, query);
+		/* Far, it is the reach of the CPU that counts, not cycles. */
+		n = height < FAR_HEIGHT ? COUNT32(inner->key, query) :
+					  EACH32(inner->key, query) * UNIT;
 		node_visit();
-		node = inner->child[n - 1];
+		node = child_of(inner->child, n, UNIT);
 	}
 	node_visit();
 	prefetch_records(height, node);
-	return leaf_hit(node, COUNT16((const int32_t *)node, query), granule,
-			shift);
+	return leaf_hit(node, COUNT16((const int32_t *)node, query), UNIT,
+			granule, shift);
 }
 
 /* Any tree. */
@@ -198,7 +205,8 @@ static TARGET void FIND(seek)(struct gpmm_iter *cursor, uintptr_t root,
 		const struct inner_narrow *inner = node;
 		const struct inner_tall *top = node;
 
-		n = tall ? COUNT64(top->key, query) : COUNT32(inner->key, query);
+		n = tall ? COUNT64(top->key, query) :
+			   COUNT32(inner->key, query) / UNIT;
 		node_visit();
 		n -= n > 0;
 		cursor->node[height] = (void *)node;
@@ -208,7 +216,7 @@ static TARGET void FIND(seek)(struct gpmm_iter *cursor, uintptr_t root,
 	}
 	node_visit();
 	n = flat ? COUNT64((const int32_t *)node, query) :
-		   COUNT16((const int32_t *)node, query);
+		   COUNT16((const int32_t *)node, query) / UNIT;
 	n -= n && narrow_record(leaf, node, n - 1)->last >= granule;
 	cursor->node[0] = (void *)node;
 	cursor->at[0] = (unsigned int)n;
@@ -220,7 +228,8 @@ static inline TARGET void FIND(step_tall)(const void **node,
 #pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++) {
 		const struct inner_tall *tall = node[i];
-		size_t n = COUNT64(tall->key, query[i]);
+		size_t n = EACH32(tall->key, query[i]) +
+			   EACH32(tall->key + 32, query[i]);
 
 		node[i] = tall->child[n - 1];
 	}
@@ -231,7 +240,7 @@ static inline TARGET void FIND(step)(const void **node, const int32_t *query)
 #pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++) {
 		const struct inner_narrow *inner = node[i];
-		size_t n = COUNT32(inner->key, query[i]);
+		size_t n = EACH32(inner->key, query[i]);
 
 		node[i] = inner->child[n - 1];
 	}
@@ -246,7 +255,7 @@ static inline TARGET void FIND(finish)(const void **node,
 	for (size_t i = 0; i < GROUP; i++) {
 		const struct leaf_narrow *leaf = node[i];
 
-		hit[i] = leaf_hit(leaf, COUNT16(leaf->key, query[i]),
+		hit[i] = leaf_hit(leaf, COUNT16(leaf->key, query[i]), UNIT,
 				  (uint32_t)query[i], shift);
 	}
 }
@@ -259,7 +268,8 @@ static inline TARGET void FIND(finish_flat)(const struct leaf_flat *leaf,
 {
 #pragma GCC unroll 4
 	for (size_t i = 0; i < GROUP; i++)
-		hit[i] = flat_hit(leaf, COUNT64(leaf->key, query[i]),
+		hit[i] = flat_hit(leaf, EACH32(leaf->key, query[i]) +
+				  EACH32(leaf->key + 32, query[i]),
 				  (uint32_t)query[i], shift);
 }
 
@@ -343,7 +353,9 @@ static TARGET void FIND(find_each)(uintptr_t root, unsigned int shift,
 
 #undef FIND
 #undef TARGET
+#undef UNIT
 #undef COUNT16
 #undef COUNT32
+#undef EACH32
 #undef COUNT64
 #undef COUNT_WIDE
