@@ -113,11 +113,14 @@ static void ask_all(struct gpmm_set *set, gpmm_gpa_t base, uint64_t extent)
 			right &= ask(set, addrs, at, n);
 	CU_ASSERT(right);
 	/* One of them outside: at either end of the space, before, behind. */
-	for (size_t n = 1; n <= 9; n++) {
+	for (size_t n = 1; n <= 40; n += n < 9 ? 1 : 7) {
 		for (size_t i = 0; i < n; i++) {
 			gpmm_gpa_t kept = addrs[i];
 
 			addrs[i] = UINT64_MAX;
+			right &= ask(set, addrs, 0, n);
+			/* As if inside, but for bits that granules lack. */
+			addrs[i] = kept ^ ABOVE;
 			right &= ask(set, addrs, 0, n);
 			addrs[i] = 0;
 			right &= ask(set, addrs, 0, n);
@@ -133,9 +136,9 @@ static void ask_all(struct gpmm_set *set, gpmm_gpa_t base, uint64_t extent)
 
 static void ask_sets(uint64_t granule, gpmm_gpa_t base)
 {
-	/* None, a leaf, a flat leaf, and tops of every height and form. */
+	/* None, leaves, a flat leaf, and tops of every height and form. */
 	static const size_t sizes[] = {
-		0, 1, 9, 64, 65, 900, 2000, 20000, LARGEST,
+		0, 1, 9, 16, 64, 65, 900, 2000, 20000, LARGEST,
 	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {

@@ -277,6 +277,8 @@ static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
 #define COUNT_WIDE(key, len, query)	count_wide_avx512(key, len, query)
 #include "core/find_body.h"
 
+#include "core/find_lanes.h"
+
 /*
  * A CPU has few mask registers to rename (Zen 4: some 50), and lookups that
  * wait for memory keep theirs: four at a time of four levels fill them. At
@@ -285,10 +287,15 @@ static inline AVX512 unsigned int count_wide_avx512(const uint64_t *key,
 static void each_avx512(uintptr_t root, unsigned int shift,
 			const uint64_t *addr, size_t n, struct gpmm_hit *hit)
 {
-	if (root_height(root) < FAR_HEIGHT)
-		find_each_avx512(root, shift, addr, n, hit);
-	else
+	size_t done = 0;
+
+	if (root_height(root) >= FAR_HEIGHT) {
 		find_each_avx2(root, shift, addr, n, hit);
+		return;
+	}
+	if (n >= LANES && root && !(root & ROOT_BITS))
+		done = leaf_lanes((const void *)root, shift, addr, n, hit);
+	find_each_avx512(root, shift, addr + done, n - done, hit + done);
 }
 
 enum find_width gpmm__find_widest(void)
