@@ -73,34 +73,20 @@ static int set_region1(struct kvm_sys *sys, uint32_t slot,
 	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&arg);
 }
 
-/* struct kvm_userspace_memory_region2, which older headers lack. */
-struct region2 {
-	uint32_t slot;
-	uint32_t flags;
-	uint64_t guest_phys_addr;
-	uint64_t memory_size;
-	uint64_t userspace_addr;
-	uint64_t guest_memfd_offset;
-	uint32_t guest_memfd;
-	uint32_t pad1;
-	uint64_t pad2[14];
-};
-
-static int set_region2(struct kvm_sys *sys, uint32_t slot,
-		       const struct kvm_region *region)
+static inline int set_region2(struct kvm_sys *sys, uint32_t slot,
+			      const struct kvm_region *region)
 {
-	struct region2 arg = {
-		.slot = slot,
-		.flags = region->flags,
-		.guest_phys_addr = region->gpa,
-		.memory_size = region->size,
-		.userspace_addr = region->hva,
-		.guest_memfd_offset = region->memfd_offset,
-		.guest_memfd = region->memfd,
-	};
+	struct kvm_region2 *arg = &sys->arg2;
 
-	_Static_assert(sizeof(arg) == 160, "as the kernel has it");
-	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)&arg);
+	_Static_assert(sizeof(*arg) == 160, "as the kernel has it");
+	arg->slot = slot;
+	arg->flags = region->flags;
+	arg->guest_phys_addr = region->gpa;
+	arg->memory_size = region->size;
+	arg->userspace_addr = region->hva;
+	arg->guest_memfd_offset = region->memfd_offset;
+	arg->guest_memfd = region->memfd;
+	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)arg);
 }
 
 static bool is_refusal(int ret)
@@ -112,17 +98,13 @@ static bool is_refusal(int ret)
  * A capability is a hint. Until the second form has worked once, its refusal
  * may mean that the kernel does not know it, and the first form decides.
  */
-int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
-			 const struct kvm_region *region)
+static __attribute__((noinline, cold)) int
+try_region2(struct kvm_sys *sys, uint32_t slot, const struct kvm_region *region)
 {
-	int ret;
+	int ret = set_region2(sys, slot, region);
 
-	if (!sys->region2)
-		return set_region1(sys, slot, region);
-	ret = set_region2(sys, slot, region);
-	if (!ret)
-		sys->region2_proven = true;
-	if (!is_refusal(ret) || sys->region2_proven)
+	sys->region2_proven = !ret;
+	if (!is_refusal(ret))
 		return ret;
 	ret = set_region1(sys, slot, region);
 	if (ret)
@@ -131,6 +113,15 @@ int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
 	gpmm__log(GPMM_LOG_WARNING,
 		  "kvm: SET_USER_MEMORY_REGION2 refused, going on without");
 	return 0;
+}
+
+int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
+			 const struct kvm_region *region)
+{
+	if (sys->region2_proven)
+		return set_region2(sys, slot, region);
+	return sys->region2 ? try_region2(sys, slot, region) :
+			      set_region1(sys, slot, region);
 }
 
 int gpmm__kvm_enable_cap(struct kvm_sys *sys, uint32_t cap, uint64_t arg)

@@ -62,15 +62,30 @@ struct kvm_sys_ops {
 /* The real one. */
 extern const struct kvm_sys_ops gpmm__kvm_sys_real;
 
+/* struct kvm_userspace_memory_region2, which older headers lack. */
+struct kvm_region2 {
+	uint32_t slot;
+	uint32_t flags;
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr;
+	uint64_t guest_memfd_offset;
+	uint32_t guest_memfd;
+	uint32_t pad1;
+	uint64_t pad2[14];
+};
+
 /* One virtual machine. */
 struct kvm_sys {
 	const struct kvm_sys_ops *ops;
 	void *ctx;		/* of @ops */
+	uint64_t calls;		/* ioctls made, failed ones included */
 	int vm_fd;
 	/* KVM_SET_USER_MEMORY_REGION2: to be used; has worked before. */
 	bool region2;
 	bool region2_proven;
-	uint64_t calls;		/* ioctls made, failed ones included */
+	/* Its argument: most of it is zero, and stays so. */
+	struct kvm_region2 arg2;
 };
 
 /* What a memslot says; a size of 0 is no slot. */
