@@ -47,9 +47,29 @@ static void change(size_t place, uint64_t size)
 
 static void drop(size_t place)
 {
-	gpmm__slot_map_remove(&map, model[place]);
+	gpmm__slot_map_remove(&map, gpmm__slot_map_entry(&map, model[place]));
 	gpmm__free(model[place]);
 	model[place] = NULL;
+}
+
+static void move(size_t from, size_t to)
+{
+	CU_ASSERT_EQUAL_FATAL(gpmm__slot_map_room(&map, 1), 0);
+	gpmm__slot_map_move(&map, gpmm__slot_map_entry(&map, model[from]),
+			    to * STRIDE);
+	model[to] = model[from];
+	model[from] = NULL;
+}
+
+/* To a place beside it, or anywhere. */
+static void move_some(struct rng *rng, size_t from)
+{
+	size_t to = (from + rng_below(rng, 5) - 2) % PLACES;
+
+	if (rng_below(rng, 4) == 0)
+		to = rng_below(rng, PLACES);
+	if (!model[to])
+		move(from, to);
 }
 
 static bool meets(size_t place, uint64_t first, uint64_t last)
@@ -61,13 +81,11 @@ static bool meets(size_t place, uint64_t first, uint64_t last)
 /* Does the slot's block say of it what is so? */
 static bool is_told(const struct slot_walk *walk, const struct slot *slot)
 {
-	const struct slot_block *block = slot_walk_block(walk);
+	const struct slot_entry *entry = walk->at;
 
-	return block->slot[walk->at] == slot &&
-	       block->gpa[walk->at] == slot->at.gpa &&
-	       block->last[walk->at] == region_last(&slot->at) &&
-	       block->id[walk->at] == slot->id &&
-	       block->flags[walk->at] == slot->at.flags;
+	return entry->slot == slot && entry->gpa == slot->at.gpa &&
+	       entry->last == region_last(&slot->at) && entry->id == slot->id &&
+	       entry->flags == slot->at.flags;
 }
 
 /* Does a walk give the model's slots in their order, and no other? */
@@ -81,13 +99,54 @@ static bool agrees(uint64_t first, uint64_t last)
 			continue;
 		if (slot != model[i] || !is_told(&walk, slot))
 			return false;
-		slot = gpmm__slot_walk_next(&walk);
+		slot = slot_walk_next(&walk);
 	}
 	return !slot;
 }
 
+/* The last of the model's slots that begins below a place, or the next. */
+static const struct slot *beside(size_t place, bool below)
+{
+	if (below)
+		while (place && !model[place - 1])
+			place--;
+	else
+		do
+			place++;
+		while (place < PLACES && !model[place]);
+	if (place == (below ? 0 : PLACES))
+		return NULL;
+	return model[below ? place - 1 : place];
+}
+
+static const struct slot *slot_of(const struct slot_entry *entry)
+{
+	return entry ? entry->slot : NULL;
+}
+
+static bool agrees_at(size_t place)
+{
+	const struct slot *slot = model[place];
+	uint64_t size = slot ? slot->at.size : 1;
+	struct slot_spot spot;
+
+	gpmm__slot_map_spot(&map, place * STRIDE, place * STRIDE + size - 1,
+			    &spot);
+	if (slot_of(spot.there) != slot ||
+	    slot_of(spot.below) != beside(place, true) ||
+	    slot_of(spot.above) != beside(place, false))
+		return false;
+	gpmm__slot_map_spot(&map, place * STRIDE, place * STRIDE + size, &spot);
+	return !spot.there &&
+	       slot_of(spot.below) == beside(place, true) &&
+	       slot_of(spot.above) == (slot ? slot : beside(place, false));
+}
+
 static bool agrees_everywhere(struct rng *rng)
 {
+	for (int i = 0; i < 20; i++)
+		if (!agrees_at(rng_below(rng, PLACES)))
+			return false;
 	for (int i = 0; i < 20; i++) {
 		uint64_t first = rng_below(rng, PLACES * STRIDE);
 
@@ -118,6 +177,8 @@ static void test_random_changes_agree_with_the_model(void)
 			change(place, 1 + rng_below(&rng, STRIDE));
 		else if (come)
 			insert(place);
+		else if (model[place] && rng_below(&rng, 2))
+			move_some(&rng, place);
 		else if (model[place])
 			drop(place);
 		if (i % 1000 == 0)
@@ -202,7 +263,7 @@ static void test_without_memory_nothing_changes(void)
 	size_t failures = 0;
 
 	for (size_t i = 0; i < PLACES; i++) {
-		gpmm__slot_map_trim(&map);
+		slot_map_trim(&map);
 		gpmm__alloc_left = 0;
 		if (!gpmm__slot_map_room(&map, 1)) {
 			gpmm__alloc_left = -1;

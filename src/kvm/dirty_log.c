@@ -163,7 +163,7 @@ int gpmm__dirty_log_collect(struct dirty_log *log, struct slots *slots,
 	if (log->kind == GPMM_KVM_LOG_RING)
 		return gpmm__rings_drain(&log->rings, slots, &log->sink);
 	for (slot = gpmm__slot_walk_start(&walk, &slots->live, first, last);
-	     slot && !ret; slot = gpmm__slot_walk_next(&walk))
+	     slot && !ret; slot = slot_walk_next(&walk))
 		if (is_logged(&slot->at) && !slot->missing)
 			ret = collect_slot(log, slots, slot, first, last);
 	return ret;
@@ -278,7 +278,7 @@ static void start_log(struct dirty_log *log, struct slots *slots,
 	memset(log->bitmap, 0, (pages + 63) / 64 * sizeof(*log->bitmap));
 	for (old = gpmm__slot_walk_start(&walk, &slots->live, change->to.gpa,
 					 region_last(&change->to));
-	     old; old = gpmm__slot_walk_next(&walk))
+	     old; old = slot_walk_next(&walk))
 		if (is_logged(&old->at))
 			set_common(log, &old->at, &change->to);
 	gpmm__kvm_clear_dirty_log(slots->sys,

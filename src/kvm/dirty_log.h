@@ -13,14 +13,14 @@
 #include "kvm/slots.h"
 
 struct dirty_log {
+	struct gpmm_dirty_sink sink;	/* .mark NULL: no tracker */
+	struct dirty_rings rings;
 	enum gpmm_kvm_log kind;
 	int manual;		/* KVM_DIRTY_LOG_INITIALLY_SET and so on */
 	struct gpmm_dirty_source source;
-	struct gpmm_dirty_sink sink;	/* .mark NULL: no tracker */
 	unsigned int page_shift;
 	uint64_t *bitmap;	/* one slot's; grows */
 	size_t room;		/* words */
-	struct dirty_rings rings;
 };
 
 /* Return: 0; -EOPNOTSUPP; -EINVAL; -ENOMEM; the kernel's. */

@@ -40,10 +40,10 @@ struct gpmm_kvm_hook {
 
 struct hooks {
 	struct kvm_sys *sys;
-	struct windows windows;
-	struct coalesced coalesced;
 	size_t lost;		/* posts */
 	bool touched;		/* some hook is */
+	struct windows windows;
+	struct coalesced coalesced;
 };
 
 /* Has the transaction no windows, so that no hook is planned for? */

@@ -44,27 +44,6 @@ static bool is_guest_memfd(const struct gpmm_area *area)
 	       gpmm_host_kind(area->host) == GPMM_HOST_GUEST_MEMFD;
 }
 
-/* Precondition: has_slot(). */
-static struct kvm_region to_region(const struct gpmm_area *area,
-				   uint32_t flags)
-{
-	struct kvm_region region = {
-		.gpa = area->start,
-		.size = area->size,
-		.hva = (uintptr_t)area->hva,
-		.flags = slot_flags(flags),
-	};
-
-	if (is_guest_memfd(area)) {
-		region.flags |= KVM_MEM_GUEST_MEMFD;
-		region.memfd = gpmm_host_fd(area->host);
-		region.memfd_offset = gpmm_host_offset(area->host) +
-			((char *)area->hva -
-			 (char *)gpmm_host_addr(area->host));
-	}
-	return region;
-}
-
 /* What this kernel's slots cannot be. */
 static int check_region(const struct kvm_backend *kvm,
 			const struct kvm_region *region)
@@ -78,6 +57,27 @@ static int check_region(const struct kvm_backend *kvm,
 		return 0;
 	return region->flags & no_memfd ||
 	       !(kvm->features & GPMM_KVM_GUEST_MEMFD) ? -EOPNOTSUPP : 0;
+}
+
+/* Precondition: has_slot(). Return: 0 or -EOPNOTSUPP. */
+static int make_region(const struct kvm_backend *kvm,
+		       const struct gpmm_area *area, uint32_t flags,
+		       struct kvm_region *region)
+{
+	region->gpa = area->start;
+	region->size = area->size;
+	region->hva = (uintptr_t)area->hva;
+	region->flags = slot_flags(flags);
+	region->memfd = 0;
+	region->memfd_offset = 0;
+	if (is_guest_memfd(area)) {
+		region->flags |= KVM_MEM_GUEST_MEMFD;
+		region->memfd = gpmm_host_fd(area->host);
+		region->memfd_offset = gpmm_host_offset(area->host) +
+			((char *)area->hva -
+			 (char *)gpmm_host_addr(area->host));
+	}
+	return check_region(kvm, region);
 }
 
 static bool is_wellformed(struct gpmm_backend *be, const struct gpmm_area *area)
@@ -122,8 +122,7 @@ static int kvm_map(struct gpmm_backend *be, const struct gpmm_area *area)
 		return change_window(to_kvm(be), area, true);
 	if (!has_slot(area, area->flags))
 		return 0;
-	region = to_region(area, area->flags);
-	ret = check_region(to_kvm(be), &region);
+	ret = make_region(to_kvm(be), area, area->flags, &region);
 	if (ret)
 		return ret;
 	return gpmm__kvm_txn_add(&to_kvm(be)->txn, &region,
@@ -147,17 +146,16 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 {
 	struct kvm_region region;
 	bool had = has_slot(area, area->flags);
+	bool has = has_slot(area, new_flags);
 	int ret;
 
-	if (had && !has_slot(area, new_flags))
+	if (had && !has)
 		return kvm_unmap(be, area);
 	if (!is_wellformed(be, area))
 		return -EINVAL;
-	if (!has_slot(area, new_flags) ||
-	    (had && same_slot(area->flags, new_flags)))
+	if (!has || (had && same_slot(area->flags, new_flags)))
 		return 0;
-	region = to_region(area, new_flags);
-	ret = check_region(to_kvm(be), &region);
+	ret = make_region(to_kvm(be), area, new_flags, &region);
 	if (ret)
 		return ret;
 	return gpmm__kvm_txn_replace(&to_kvm(be)->txn, &region,
@@ -173,60 +171,49 @@ static int kvm_begin(struct gpmm_backend *be)
 		return ret;
 	if (kvm->hooks.lost)
 		gpmm__hooks_repair(&kvm->hooks);
-	gpmm__kvm_txn_begin(&kvm->txn, &kvm->slots);
+	kvm_txn_begin(&kvm->txn, &kvm->slots);
 	return 0;
 }
 
-static int plan(struct kvm_backend *kvm)
-{
-	int ret = gpmm__kvm_txn_plan(&kvm->txn);
-
-	if (ret)
-		return ret;
-	if (!gpmm__dirty_log_is_idle(&kvm->log))
-		ret = gpmm__dirty_log_room(&kvm->log, &kvm->slots);
-	if (!ret && !gpmm__hooks_are_idle(&kvm->hooks))
-		ret = gpmm__hooks_plan(&kvm->hooks);
-	if (ret)
-		gpmm__slots_unplan(&kvm->slots);
-	return ret;
-}
-
 /* Both, or neither. */
-static int apply_plan(struct kvm_backend *kvm)
+static int apply_both(struct kvm_backend *kvm)
 {
-	const bool hooked = !gpmm__hooks_are_idle(&kvm->hooks);
-	int ret = hooked ? gpmm__hooks_apply(&kvm->hooks) : 0;
+	int ret = gpmm__hooks_apply(&kvm->hooks);
 
 	if (ret) {
 		gpmm__slots_unplan(&kvm->slots);
 		return ret;
 	}
 	ret = slots_apply(&kvm->slots);
-	if (ret && hooked && !gpmm__hooks_undo(&kvm->hooks))
+	if (ret && !gpmm__hooks_undo(&kvm->hooks))
 		ret = -EIO;
 	return ret;
 }
 
-/*
- * What most transactions do not need is not called for them: code that has not
- * been run for a while is as slow to fetch as data.
- */
-static int apply(struct kvm_backend *kvm)
+static int plan_more(struct kvm_backend *kvm)
 {
-	const bool logged = !gpmm__dirty_log_is_idle(&kvm->log);
+	int ret = gpmm__dirty_log_room(&kvm->log, &kvm->slots);
+
+	if (!ret)
+		ret = gpmm__hooks_plan(&kvm->hooks);
+	if (ret)
+		gpmm__slots_unplan(&kvm->slots);
+	return ret;
+}
+
+/* There is more to the planned change than its slots. */
+static __attribute__((noinline)) int apply_more(struct kvm_backend *kvm)
+{
 	bool held = false;
-	int ret = plan(kvm);
+	int ret = plan_more(kvm);
 
 	if (ret)
 		return ret;
 	if (kvm->txn.exchange.hole)
 		held = gpmm__gate_close(&kvm->gate);
-	if (logged)
-		gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
-	ret = apply_plan(kvm);
-	if (logged)
-		gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
+	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
+	ret = apply_both(kvm);
+	gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
 	return ret;
 }
 
@@ -241,19 +228,33 @@ static void kvm_abort(struct gpmm_backend *be)
 	gpmm__gate_open(&kvm->gate);
 }
 
+static __attribute__((cold)) int fail(struct kvm_backend *kvm, int error)
+{
+	kvm_abort(&kvm->backend);
+	return error;
+}
+
+/*
+ * What most transactions do not need is not called for them: code that has not
+ * been run for a while is as slow to fetch as data.
+ */
 static int kvm_commit(struct gpmm_backend *be)
 {
 	struct kvm_backend *kvm = to_kvm(be);
-	uint32_t before = kvm->slots.ids.live;
-	int ret = apply(kvm);
+	const uint32_t before = kvm->slots.ids.live;
+	const bool more = !gpmm__dirty_log_is_idle(&kvm->log) ||
+			  !gpmm__hooks_are_idle(&kvm->hooks);
+	int ret = gpmm__kvm_txn_plan(&kvm->txn);
 
-	if (ret) {
-		kvm_abort(be);
-		return ret;
-	}
+	if (ret)
+		return fail(kvm, ret);
+	ret = more || kvm->txn.exchange.hole ? apply_more(kvm) :
+					       slots_apply(&kvm->slots);
+	if (ret)
+		return fail(kvm, ret);
 	gpmm__slots_owe(&kvm->slots, before);
 	gpmm__kvm_txn_done(&kvm->txn);
-	if (!gpmm__hooks_are_idle(&kvm->hooks))
+	if (more)
 		gpmm__hooks_done(&kvm->hooks);
 	kvm->commits++;
 	lock_release(&kvm->lock);

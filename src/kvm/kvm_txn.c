@@ -12,24 +12,14 @@
  */
 #define SLOT_MAX (UINT64_C(1) << 42)
 
-void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
-{
-	txn->slots = slots;
-	txn->old = NULL;
-	txn->before.count = 0;
-	txn->after.count = 0;
-	slots->changes.at->from.size = 0;
-	slots->changes.at->to.size = 0;
-	if (slots->lost.count)
-		gpmm__slots_repair(slots);
-	txn->single = !slots->lost.count;
-}
+/* What has no part in changing one slot is kept out of the code that does. */
+#define NOINLINE __attribute__((noinline))
 
 /* ---------------------------------------------------------------- nodes --- */
 
 static int reserve(struct kvm_txn *txn, uint64_t count)
 {
-	return gpmm__spare_have(&txn->spare, count);
+	return spare_have(&txn->spare, count);
 }
 
 /* Precondition: reserve(). */
@@ -94,7 +84,8 @@ static bool runs_on(const struct kvm_region *left,
 }
 
 /* Must @slot be taken for what is to be in a region? */
-static bool matters(const struct slot *slot, const struct kvm_region *region)
+static NOINLINE bool matters(const struct slot *slot,
+			     const struct kvm_region *region)
 {
 	return !slot->taken && !slot->missing &&
 	       (region_overlaps(&slot->at, region) ||
@@ -131,7 +122,7 @@ static int take(struct kvm_txn *txn, const struct kvm_region *region,
 	    gpmm__lost_overlaps(txn->slots, region->gpa, region_last(region)))
 		ret = -EIO;
 	for (slot = walk_start(&walk, txn, region, nomerge); slot && !ret;
-	     slot = gpmm__slot_walk_next(&walk))
+	     slot = slot_walk_next(&walk))
 		if (matters(slot, region))
 			ret = take_slot(txn, slot);
 	return ret;
@@ -202,54 +193,44 @@ static void add(struct kvm_txn *txn, struct kvm_region region, bool nomerge)
 
 /* ------------------------------------------------------------- one slot --- */
 
-/* A slot's place in the map, as long as none comes or goes. */
-struct slot_place {
-	struct slot_block *block;	/* NULL: there is no slot */
-	size_t at;
-};
-
-static bool is_at(const struct slot_place *place,
-		  const struct kvm_region *region)
+/* Is there more than @margin between what ends at @low and begins at @high? */
+static bool is_apart(uint64_t low, uint64_t high, bool margin)
 {
-	return place->block->gpa[place->at] == region->gpa &&
-	       place->block->last[place->at] == region_last(region);
+	return low < high && high - low > margin;
 }
 
 /*
  * Does no slot matter for what is to be in @region, but for one that lies
- * exactly there?
+ * exactly there? *@there is that one, or NULL. What is apart from the region,
+ * as most are, is not looked at itself: see slot_map.h.
  */
 static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
-			 bool nomerge, struct slot_place *there)
+			 bool nomerge, struct slot_entry **there)
 {
-	struct slot_walk walk;
-	struct slot *slot;
+	const uint64_t last = region_last(region);
+	struct slot_spot spot;
 
-	there->block = NULL;
-	for (slot = walk_start(&walk, txn, region, nomerge); slot;
-	     slot = gpmm__slot_walk_next(&walk)) {
-		struct slot_place place = { slot_walk_block(&walk), walk.at };
-
-		if (is_at(&place, region))
-			*there = place;
-		else if (matters(slot, region))
-			return false;
-	}
-	return true;
+	gpmm__slot_map_spot(&txn->slots->live, region->gpa, last, &spot);
+	*there = spot.there;
+	if (spot.below && !is_apart(spot.below->last, region->gpa, !nomerge) &&
+	    matters(spot.below->slot, region))
+		return false;
+	return !spot.above || is_apart(last, spot.above->gpa, !nomerge) ||
+	       !matters(spot.above->slot, region);
 }
 
 /* The slot itself is written when all is done, and asked for meanwhile. */
-static void change_from(struct kvm_txn *txn, const struct slot_place *place,
+static void change_from(struct kvm_txn *txn, struct slot_entry *entry,
 			const struct kvm_region *region)
 {
 	struct slot_change *change = txn->slots->changes.at;
 
-	change->id = place->block->id[place->at];
+	change->id = entry->id;
 	change->from.gpa = region->gpa;
 	change->from.size = region->size;
-	change->from.flags = place->block->flags[place->at];
-	txn->old = place->block->slot[place->at];
-	txn->old_flags = &place->block->flags[place->at];
+	change->from.flags = entry->flags;
+	txn->old = entry->slot;
+	txn->entry = entry;
 	__builtin_prefetch(txn->old, 1);
 }
 
@@ -268,12 +249,12 @@ static bool is_first(const struct kvm_txn *txn)
 
 static bool cut_single(struct kvm_txn *txn, const struct kvm_region *gap)
 {
-	struct slot_place there;
+	struct slot_entry *there;
 
 	if (!is_first(txn) || !stands_alone(txn, gap, true, &there))
 		return false;
-	if (there.block)
-		change_from(txn, &there, gap);
+	if (there)
+		change_from(txn, there, gap);
 	return true;
 }
 
@@ -281,12 +262,12 @@ static bool cut_single(struct kvm_txn *txn, const struct kvm_region *gap)
 static bool add_single(struct kvm_txn *txn, const struct kvm_region *region,
 		       bool nomerge)
 {
-	struct slot_place there;
+	struct slot_entry *there;
 
 	if (!txn->single || txn->slots->changes.at->to.size ||
 	    region->size > SLOT_MAX ||
 	    (txn->old && !gpmm__slot_in_place(&txn->old->at, region)) ||
-	    !stands_alone(txn, region, nomerge, &there) || there.block)
+	    !stands_alone(txn, region, nomerge, &there) || there)
 		return false;
 	change_to(txn, region, nomerge);
 	return true;
@@ -295,44 +276,36 @@ static bool add_single(struct kvm_txn *txn, const struct kvm_region *region,
 static bool replace_single(struct kvm_txn *txn,
 			   const struct kvm_region *region, bool nomerge)
 {
-	struct slot_place there;
+	struct slot_entry *there;
 
 	if (!is_first(txn) || !stands_alone(txn, region, nomerge, &there) ||
-	    !there.block ||
-	    (there.block->flags[there.at] ^ region->flags) & ~SLOT_SWITCHES)
+	    !there || (there->flags ^ region->flags) & ~SLOT_SWITCHES)
 		return false;
-	change_from(txn, &there, region);
+	change_from(txn, there, region);
 	change_to(txn, region, nomerge);
 	return true;
 }
 
-/* ----------------------------------------------------------- operations --- */
+/* ------------------------------------------------------ more than one --- */
 
-int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
+static NOINLINE int cut_pieces(struct kvm_txn *txn,
+			       const struct kvm_region *gap)
 {
-	/* Nothing is merged across a gap. */
-	const struct kvm_region gap = { .gpa = first, .size = last - first + 1 };
-	int ret;
+	int ret = take(txn, gap, true);
 
-	if (cut_single(txn, &gap))
-		return 0;
-	ret = take(txn, &gap, true);
 	if (!ret)
 		ret = reserve(txn, 1);
 	if (!ret)
-		cut(txn, first, last);
+		cut(txn, gap->gpa, region_last(gap));
 	return ret;
 }
 
-int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
-		      bool nomerge)
+static NOINLINE int add_pieces(struct kvm_txn *txn,
+			       const struct kvm_region *region, bool nomerge)
 {
 	struct slot *piece;
-	int ret;
+	int ret = take(txn, region, nomerge);
 
-	if (add_single(txn, region, nomerge))
-		return 0;
-	ret = take(txn, region, nomerge);
 	if (ret)
 		return ret;
 	piece = gpmm__slot_first(&txn->pieces, region->gpa);
@@ -358,14 +331,12 @@ static bool become_whole(struct kvm_txn *txn, const struct kvm_region *region,
 	return true;
 }
 
-int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
-			  bool nomerge)
+static NOINLINE int replace_pieces(struct kvm_txn *txn,
+				   const struct kvm_region *region,
+				   bool nomerge)
 {
-	int ret;
+	int ret = take(txn, region, nomerge);
 
-	if (replace_single(txn, region, nomerge))
-		return 0;
-	ret = take(txn, region, nomerge);
 	if (ret || become_whole(txn, region, nomerge))
 		return ret;
 	ret = reserve(txn, 1 + piece_count(region));
@@ -374,6 +345,32 @@ int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 	cut(txn, region->gpa, region_last(region));
 	add(txn, *region, nomerge);
 	return 0;
+}
+
+/* ----------------------------------------------------------- operations --- */
+
+int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last)
+{
+	/* Nothing is merged across a gap. */
+	const struct kvm_region gap = {
+		.gpa = first, .size = last - first + 1,
+	};
+
+	return cut_single(txn, &gap) ? 0 : cut_pieces(txn, &gap);
+}
+
+int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
+		      bool nomerge)
+{
+	return add_single(txn, region, nomerge) ? 0 :
+		add_pieces(txn, region, nomerge);
+}
+
+int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
+			  bool nomerge)
+{
+	return replace_single(txn, region, nomerge) ? 0 :
+		replace_pieces(txn, region, nomerge);
 }
 
 /* ------------------------------------------------------------------ end --- */
@@ -421,7 +418,7 @@ static int compare_gpa(const void *left, const void *right)
 }
 
 /* It comes or goes, or there is nothing to do. */
-static int plan_number(struct kvm_txn *txn)
+static NOINLINE int plan_number(struct kvm_txn *txn)
 {
 	if (txn->slots->changes.at->to.size &&
 	    (reserve(txn, 1) || gpmm__slot_map_room(&txn->slots->live, 1)))
@@ -447,13 +444,10 @@ static int plan_single(struct kvm_txn *txn)
 	return moves ? gpmm__slot_map_room(&slots->live, 1) : 0;
 }
 
-int gpmm__kvm_txn_plan(struct kvm_txn *txn)
+static NOINLINE int plan_all(struct kvm_txn *txn)
 {
-	int ret;
+	int ret = gather(txn);
 
-	if (txn->single)
-		return plan_single(txn);
-	ret = gather(txn);
 	if (!ret)
 		ret = gpmm__slot_map_room(&txn->slots->live, txn->after.count);
 	if (ret)
@@ -462,6 +456,11 @@ int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 	txn->exchange.before = &txn->before;
 	txn->exchange.after = &txn->after;
 	return gpmm__slots_plan(txn->slots, &txn->exchange);
+}
+
+int gpmm__kvm_txn_plan(struct kvm_txn *txn)
+{
+	return txn->single ? plan_single(txn) : plan_all(txn);
 }
 
 /* Where it starts as @new does, it becomes that and keeps its place. */
@@ -475,9 +474,11 @@ static void become(struct kvm_txn *txn, struct slot *old, struct slot *new)
 	gpmm__spare_give(&txn->spare, new);
 }
 
-static void retire(struct kvm_txn *txn, struct slot *old)
+static void retire(struct kvm_txn *txn, struct slot_entry *entry)
 {
-	gpmm__slot_map_remove(&txn->slots->live, old);
+	struct slot *old = entry->slot;
+
+	gpmm__slot_map_remove(&txn->slots->live, entry);
 	gpmm__spare_give(&txn->spare, old);
 }
 
@@ -496,31 +497,25 @@ static void come(struct kvm_txn *txn, const struct slot_change *change)
 static void done_single(struct kvm_txn *txn)
 {
 	const struct slot_change *change = txn->slots->changes.at;
-	const bool moves = change->from.gpa != change->to.gpa;
+	const struct kvm_region *to = &change->to;
 	struct slot *slot = txn->old;
 
-	if (!change->to.size) {
-		if (slot)
-			retire(txn, slot);
-		return;
-	}
-	if (!slot) {
+	if (slot && to->size) {
+		slot->at.flags = to->flags;
+		slot->nomerge = txn->nomerge;
+		txn->entry->flags = to->flags;
+		if (change->from.gpa != to->gpa)
+			gpmm__slot_map_move(&txn->slots->live, txn->entry,
+					    to->gpa);
+	} else if (slot) {
+		retire(txn, txn->entry);
+	} else if (to->size) {
 		come(txn, change);
-		return;
 	}
-	if (moves)
-		gpmm__slot_map_remove(&txn->slots->live, slot);
-	slot->at.gpa = change->to.gpa;
-	slot->at.flags = change->to.flags;
-	slot->nomerge = txn->nomerge;
-	if (moves)
-		gpmm__slot_map_insert(&txn->slots->live, slot);
-	else
-		*txn->old_flags = slot->at.flags;
 }
 
 /* Both arrays are sorted; what goes makes room before anything comes. */
-static void done_all(struct kvm_txn *txn)
+static NOINLINE void done_all(struct kvm_txn *txn)
 {
 	struct slot_array *before = &txn->before;
 	struct slot_array *after = &txn->after;
@@ -535,7 +530,8 @@ static void done_all(struct kvm_txn *txn)
 		if (old && new && old->at.gpa == new->at.gpa)
 			become(txn, before->at[i++], after->at[j++]);
 		else if (!new || (old && old->at.gpa < new->at.gpa))
-			retire(txn, before->at[i++]);
+			retire(txn, gpmm__slot_map_entry(&txn->slots->live,
+							 before->at[i++]));
 		else
 			after->at[come++] = after->at[j++];
 	}
@@ -551,8 +547,8 @@ void gpmm__kvm_txn_done(struct kvm_txn *txn)
 		done_single(txn);
 	else
 		done_all(txn);
-	gpmm__spare_trim(&txn->spare);
-	gpmm__slot_map_trim(&txn->slots->live);
+	spare_trim(&txn->spare);
+	slot_map_trim(&txn->slots->live);
 }
 
 void gpmm__kvm_txn_drop(struct kvm_txn *txn)
@@ -564,15 +560,15 @@ void gpmm__kvm_txn_drop(struct kvm_txn *txn)
 	for (i = 0; i < txn->after.count; i++)
 		gpmm__spare_give(&txn->spare, txn->after.at[i]);
 	gpmm__slot_free_all(&txn->pieces);
-	gpmm__spare_trim(&txn->spare);
-	gpmm__slot_map_trim(&txn->slots->live);
+	spare_trim(&txn->spare);
+	slot_map_trim(&txn->slots->live);
 	txn->before.count = 0;
 	txn->after.count = 0;
 }
 
 void gpmm__kvm_txn_fini(struct kvm_txn *txn)
 {
-	gpmm__spare_free(&txn->spare);
+	gpmm__spare_shrink(&txn->spare, 0);
 	gpmm__free(txn->before.at);
 	gpmm__free(txn->after.at);
 }

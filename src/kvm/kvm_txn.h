@@ -10,6 +10,7 @@
 
 #include "kvm/slots.h"
 
+/* Of most transactions the first cache line is all that matters. */
 struct kvm_txn {
 	struct slots *slots;
 	/*
@@ -19,17 +20,26 @@ struct kvm_txn {
 	bool single;
 	bool nomerge;		/* of what that slot becomes */
 	struct slot *old;	/* what it is; NULL: it comes, or is not */
-	uint32_t *old_flags;	/* of @old, in the map */
+	struct slot_entry *entry;	/* of @old, in the map */
+	struct spare_slots spare;
+	struct exchange exchange;
 	/* The slots of every range touched, as they are in the VM ... */
 	struct slot_array before;
 	/* ... and as they are to be, in pieces, then put together. */
 	struct slot_tree pieces;
 	struct slot_array after;
-	struct exchange exchange;
-	struct spare_slots spare;
 };
 
-void gpmm__kvm_txn_begin(struct kvm_txn *txn, struct slots *slots);
+static inline void kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
+{
+	txn->slots = slots;
+	txn->old = NULL;
+	slots->changes.at->from.size = 0;
+	slots->changes.at->to.size = 0;
+	if (slots->lost.count)
+		gpmm__slots_repair(slots);
+	txn->single = !slots->lost.count;
+}
 
 /* Return: 0; -ENOMEM, -EEXIST, -EIO (lost.h), with nothing changed. */
 int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,

@@ -6,13 +6,6 @@
 
 #include "util/alloc.h"
 
-/* The double keeps none, so that each transaction's allocations can fail. */
-#ifdef GPMM_DOUBLE
-#define SPARES_KEPT 0
-#else
-#define SPARES_KEPT 4
-#endif
-
 /* -------------------------------------------------------------- finding --- */
 
 /* How many of @n runs, @step apart, begin at or below @gpa. */
@@ -54,11 +47,16 @@ static bool is_in(const struct slot_map *map, size_t run, uint64_t gpa)
 	       (run == map->count - 1 || gpa < map->runs[run + 1].gpa);
 }
 
-static size_t find_run(struct slot_map *map, uint64_t gpa)
+static __attribute__((noinline)) size_t search_run(struct slot_map *map,
+						   uint64_t gpa)
 {
-	if (!is_in(map, map->found, gpa))
-		map->found = search(map, gpa);
+	map->found = search(map, gpa);
 	return map->found;
+}
+
+static inline size_t find_run(struct slot_map *map, uint64_t gpa)
+{
+	return is_in(map, map->found, gpa) ? map->found : search_run(map, gpa);
 }
 
 /* How many of the block begin at or below @gpa. */
@@ -68,7 +66,7 @@ static size_t count_up_to(const struct slot_block *block, uint64_t gpa)
 	size_t i;
 
 	for (i = 0; i < block->count; i++)
-		count += block->gpa[i] <= gpa;
+		count += block->at[i].gpa <= gpa;
 	return count;
 }
 
@@ -78,23 +76,26 @@ static void prefetch(const struct slot_block *block)
 	const char *lines = (const char *)block;
 	size_t at;
 
+#pragma GCC unroll 6
 	for (at = 0; at < sizeof(*block); at += 64)
 		__builtin_prefetch(lines + at);
 }
 
-static struct slot *walk_get(struct slot_walk *walk)
+static void enter_run(struct slot_walk *walk, size_t run)
 {
-	const struct slot_map *map = walk->map;
-	const struct slot_block *block = map->runs[walk->run].block;
+	struct slot_block *block = walk->map->runs[run].block;
 
-	if (walk->at == block->count) {
-		if (++walk->run == map->count)
-			return NULL;
-		walk->at = 0;
-		block = map->runs[walk->run].block;
-	}
-	return block->gpa[walk->at] <= walk->last ? block->slot[walk->at] :
-						    NULL;
+	walk->run = run;
+	walk->at = block->at;
+	walk->end = block->at + block->count;
+}
+
+struct slot *gpmm__slot_walk_cross(struct slot_walk *walk)
+{
+	if (walk->run + 1 == walk->map->count)
+		return NULL;
+	enter_run(walk, walk->run + 1);
+	return walk->at->gpa <= walk->last ? walk->at->slot : NULL;
 }
 
 struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
@@ -110,16 +111,70 @@ struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
 	block = map->runs[run].block;
 	prefetch(block);
 	at = count_up_to(block, first);
-	if (at && block->last[at - 1] >= first)
+	walk->map = map;
+	walk->last = last;
+	enter_run(walk, run);
+	/* The last that begins at or below @first may end below it. */
+	if (at && walk->at[at - 1].last >= first)
 		at--;
-	*walk = (struct slot_walk){ map, run, at, last };
-	return walk_get(walk);
+	walk->at += at;
+	if (walk->at == walk->end)
+		return gpmm__slot_walk_cross(walk);
+	return walk->at->gpa <= last ? walk->at->slot : NULL;
 }
 
-struct slot *gpmm__slot_walk_next(struct slot_walk *walk)
+static struct slot_entry *last_of(const struct slot_map *map, size_t run)
 {
-	walk->at++;
-	return walk_get(walk);
+	struct slot_block *block = map->runs[run].block;
+
+	return &block->at[block->count - 1];
+}
+
+static void look_beside(const struct slot_map *map, size_t run,
+			struct slot_entry *at, struct slot_spot *spot)
+{
+	struct slot_block *block = map->runs[run].block;
+
+	if (at > block->at)
+		spot->below = at - 1;
+	else if (run)
+		spot->below = last_of(map, run - 1);
+	at += spot->there != NULL;
+	if (at < block->at + block->count)
+		spot->above = at;
+	else if (run + 1 < map->count)
+		spot->above = map->runs[run + 1].block->at;
+}
+
+void gpmm__slot_map_spot(struct slot_map *map, uint64_t first, uint64_t last,
+			 struct slot_spot *spot)
+{
+	struct slot_block *block;
+	struct slot_entry *at;
+	size_t run;
+
+	*spot = (struct slot_spot){ NULL, NULL, NULL };
+	if (!map->count)
+		return;
+	run = find_run(map, first);
+	block = map->runs[run].block;
+	prefetch(block);
+	at = block->at + count_up_to(block, first);
+	if (at > block->at && at[-1].gpa == first)
+		at--;
+	if (at < block->at + block->count && at->gpa == first &&
+	    at->last == last)
+		spot->there = at;
+	look_beside(map, run, at, spot);
+}
+
+struct slot_entry *gpmm__slot_map_entry(struct slot_map *map,
+					const struct slot *slot)
+{
+	struct slot_block *block =
+		map->runs[find_run(map, slot->at.gpa)].block;
+
+	return &block->at[count_up_to(block, slot->at.gpa) - 1];
 }
 
 /* ----------------------------------------------------------------- room --- */
@@ -181,15 +236,10 @@ int gpmm__slot_map_grow(struct slot_map *map, size_t more)
 	return grow(map, map->count + blocks);
 }
 
-static void shrink(struct slot_map *map, size_t spares)
+void gpmm__slot_map_shrink(struct slot_map *map, size_t spares)
 {
 	while (map->spares > spares)
 		gpmm__free(take_block(map));
-}
-
-void gpmm__slot_map_trim(struct slot_map *map)
-{
-	shrink(map, SPARES_KEPT);
 }
 
 void gpmm__slot_map_free(struct slot_map *map)
@@ -200,10 +250,10 @@ void gpmm__slot_map_free(struct slot_map *map)
 		struct slot_block *block = map->runs[run].block;
 
 		for (i = 0; i < block->count; i++)
-			gpmm__free(block->slot[i]);
+			gpmm__free(block->at[i].slot);
 		gpmm__free(block);
 	}
-	shrink(map, 0);
+	gpmm__slot_map_shrink(map, 0);
 	gpmm__free(map->runs);
 }
 
@@ -225,16 +275,15 @@ static struct slot_block *add_run(struct slot_map *map, size_t run)
 static void shift(struct slot_block *block, size_t from,
 		  struct slot_block *other, size_t to)
 {
-	size_t n = block->count - from;
+	memmove(other->at + to, block->at + from,
+		(block->count - from) * sizeof(*block->at));
+}
 
-	memmove(other->gpa + to, block->gpa + from, n * sizeof(*block->gpa));
-	memmove(other->last + to, block->last + from,
-		n * sizeof(*block->last));
-	memmove(other->slot + to, block->slot + from,
-		n * sizeof(*block->slot));
-	memmove(other->id + to, block->id + from, n * sizeof(*block->id));
-	memmove(other->flags + to, block->flags + from,
-		n * sizeof(*block->flags));
+static void tell(struct slot_entry *entry, const struct slot *slot)
+{
+	entry->last = region_last(&slot->at);
+	entry->id = slot->id;
+	entry->flags = slot->at.flags;
 }
 
 /* Move all but @kept of a block into a new one after it. */
@@ -246,14 +295,14 @@ static void split(struct slot_map *map, size_t run, size_t kept)
 	shift(low, kept, high, 0);
 	high->count = low->count - kept;
 	low->count = kept;
-	map->runs[run + 1].gpa = *high->gpa;
+	map->runs[run + 1].gpa = high->at->gpa;
 }
 
 /* Does it come after all there are? Slots that come in order fill blocks. */
 static bool is_next(const struct slot_map *map, size_t run, uint64_t gpa)
 {
-	return !map->count || (run == map->count - 1 &&
-			       map->runs[run].block->gpa[SLOT_BLOCK - 1] < gpa);
+	return !map->count ||
+	       (run == map->count - 1 && last_of(map, run)->gpa < gpa);
 }
 
 /* The run that @gpa goes to, with room in it. */
@@ -279,13 +328,11 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot)
 	size_t at = count_up_to(block, gpa);
 
 	shift(block, at, block, at + 1);
-	block->gpa[at] = gpa;
-	block->last[at] = region_last(&slot->at);
-	block->slot[at] = slot;
-	block->id[at] = slot->id;
-	block->flags[at] = slot->at.flags;
+	block->at[at].gpa = gpa;
+	block->at[at].slot = slot;
+	tell(&block->at[at], slot);
 	block->count++;
-	map->runs[run].gpa = *block->gpa;
+	map->runs[run].gpa = block->at->gpa;
 }
 
 static void drop_run(struct slot_map *map, size_t run)
@@ -297,26 +344,48 @@ static void drop_run(struct slot_map *map, size_t run)
 	memmove(at, at + 1, (map->count - run) * sizeof(*at));
 }
 
-void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot)
+void gpmm__slot_map_remove(struct slot_map *map, struct slot_entry *entry)
 {
-	size_t run = find_run(map, slot->at.gpa);
+	size_t run = find_run(map, entry->gpa);
 	struct slot_block *block = map->runs[run].block;
-	size_t at = count_up_to(block, slot->at.gpa);
+	size_t at = entry - block->at;
 
-	shift(block, at, block, at - 1);
+	shift(block, at + 1, block, at);
 	block->count--;
-	map->runs[run].gpa = *block->gpa;
+	map->runs[run].gpa = block->at->gpa;
 	if (!block->count)
 		drop_run(map, run);
 }
 
+/* Is it as well there, between the same two, if it begins at @gpa instead? */
+static bool keeps_place(const struct slot_map *map, size_t run,
+			const struct slot_entry *entry, uint64_t gpa)
+{
+	const struct slot_block *block = map->runs[run].block;
+
+	return is_in(map, run, gpa) &&
+	       (entry == block->at || entry[-1].gpa < gpa) &&
+	       (entry == last_of(map, run) || gpa < entry[1].gpa);
+}
+
+void gpmm__slot_map_move(struct slot_map *map, struct slot_entry *entry,
+			 uint64_t gpa)
+{
+	size_t run = find_run(map, entry->gpa);
+	struct slot *slot = entry->slot;
+
+	slot->at.gpa = gpa;
+	if (!keeps_place(map, run, entry, gpa)) {
+		gpmm__slot_map_remove(map, entry);
+		gpmm__slot_map_insert(map, slot);
+		return;
+	}
+	entry->gpa = gpa;
+	entry->last = region_last(&slot->at);
+	map->runs[run].gpa = map->runs[run].block->at->gpa;
+}
+
 void gpmm__slot_map_changed(struct slot_map *map, const struct slot *slot)
 {
-	struct slot_block *block =
-		map->runs[find_run(map, slot->at.gpa)].block;
-	size_t at = count_up_to(block, slot->at.gpa) - 1;
-
-	block->last[at] = region_last(&slot->at);
-	block->id[at] = slot->id;
-	block->flags[at] = slot->at.flags;
+	tell(gpmm__slot_map_entry(map, slot), slot);
 }

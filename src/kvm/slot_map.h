@@ -19,12 +19,17 @@
 /* So that a block has six cache lines. */
 #define SLOT_BLOCK 11
 
+/* What there is to know of a slot: it comes with one line. */
+struct slot_entry {
+	uint64_t gpa;
+	uint64_t last;
+	struct slot *slot;
+	uint32_t id;
+	uint32_t flags;
+};
+
 struct slot_block {
-	uint64_t gpa[SLOT_BLOCK];
-	uint64_t last[SLOT_BLOCK];
-	struct slot *slot[SLOT_BLOCK];
-	uint32_t id[SLOT_BLOCK];
-	uint32_t flags[SLOT_BLOCK];
+	struct slot_entry at[SLOT_BLOCK];
 	size_t count;
 	struct slot_block *next;	/* spare */
 };
@@ -52,22 +57,57 @@ static inline int gpmm__slot_map_room(struct slot_map *map, size_t more)
 		gpmm__slot_map_grow(map, more);
 }
 
+/* Entries stay where they are as long as no slot comes, goes or moves. */
+struct slot_entry *gpmm__slot_map_entry(struct slot_map *map,
+					const struct slot *slot);
+
 /* Precondition: room, and no slot in the way. */
 void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot);
-void gpmm__slot_map_remove(struct slot_map *map, const struct slot *slot);
+void gpmm__slot_map_remove(struct slot_map *map, struct slot_entry *entry);
+
+/* Change its guest address. Precondition: as if it came anew. */
+void gpmm__slot_map_move(struct slot_map *map, struct slot_entry *entry,
+			 uint64_t gpa);
 
 /* Anything but its guest address has changed. */
 void gpmm__slot_map_changed(struct slot_map *map, const struct slot *slot);
 
-/* Free the room that is not used, or every slot and the map. */
-void gpmm__slot_map_trim(struct slot_map *map);
+/* What is at a range and beside it; NULL: nothing. */
+struct slot_spot {
+	struct slot_entry *there;	/* that is exactly the range */
+	struct slot_entry *below;	/* the last that begins below it */
+	struct slot_entry *above;	/* the first other that does not */
+};
+
+void gpmm__slot_map_spot(struct slot_map *map, uint64_t first, uint64_t last,
+			 struct slot_spot *spot);
+
+/* Free all spare blocks but some, where there are more. */
+void gpmm__slot_map_shrink(struct slot_map *map, size_t spares);
+
+/* The double keeps none, so that each transaction's allocations can fail. */
+#ifdef GPMM_DOUBLE
+#define SPARES_KEPT 0
+#else
+#define SPARES_KEPT 4
+#endif
+
+/* Free the room that is not used. */
+static inline void slot_map_trim(struct slot_map *map)
+{
+	if (map->spares > SPARES_KEPT)
+		gpmm__slot_map_shrink(map, SPARES_KEPT);
+}
+
+/* Free every slot and the map. */
 void gpmm__slot_map_free(struct slot_map *map);
 
 /* A walk over the slots that meet a range; no slot comes or goes meanwhile. */
 struct slot_walk {
 	const struct slot_map *map;
 	size_t run;
-	size_t at;		/* in the run's block */
+	struct slot_entry *at;		/* of the run's block */
+	struct slot_entry *end;
 	uint64_t last;
 };
 
@@ -75,13 +115,15 @@ struct slot_walk {
 struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
 				   struct slot_map *map, uint64_t first,
 				   uint64_t last);
-/* Return: the next one, or NULL. */
-struct slot *gpmm__slot_walk_next(struct slot_walk *walk);
+/* It has come to the end of a block. */
+struct slot *gpmm__slot_walk_cross(struct slot_walk *walk);
 
-/* Where the slot that a walk has come to stands: at walk->at. */
-static inline struct slot_block *slot_walk_block(const struct slot_walk *walk)
+/* Return: the next one, or NULL. */
+static inline struct slot *slot_walk_next(struct slot_walk *walk)
 {
-	return walk->map->runs[walk->run].block;
+	if (++walk->at == walk->end)
+		return gpmm__slot_walk_cross(walk);
+	return walk->at->gpa <= walk->last ? walk->at->slot : NULL;
 }
 
 /* Return: a slot that has a byte of [first, last], the lowest, or NULL. */

@@ -5,13 +5,6 @@
 
 #include "util/alloc.h"
 
-/* The double keeps none, so that each transaction's allocations can fail. */
-#ifdef GPMM_DOUBLE
-#define SPARE_KEPT 0
-#else
-#define SPARE_KEPT 16
-#endif
-
 /* xorshift: the shape must be random, not secret. */
 static uint32_t next_weight(struct slot_tree *tree)
 {
@@ -162,7 +155,7 @@ void gpmm__slot_free_all(struct slot_tree *tree)
 	tree->count = 0;
 }
 
-int gpmm__spare_have(struct spare_slots *spare, size_t count)
+int gpmm__spare_grow(struct spare_slots *spare, size_t count)
 {
 	while (spare->count < count) {
 		struct slot *slot = gpmm__alloc_aligned(64, sizeof(*slot));
@@ -174,18 +167,8 @@ int gpmm__spare_have(struct spare_slots *spare, size_t count)
 	return 0;
 }
 
-static void shrink(struct spare_slots *spare, size_t count)
+void gpmm__spare_shrink(struct spare_slots *spare, size_t count)
 {
 	while (spare->count > count)
 		gpmm__free(gpmm__spare_take(spare));
-}
-
-void gpmm__spare_free(struct spare_slots *spare)
-{
-	shrink(spare, 0);
-}
-
-void gpmm__spare_trim(struct spare_slots *spare)
-{
-	shrink(spare, SPARE_KEPT);
 }

@@ -65,8 +65,13 @@ struct spare_slots {
 	size_t count;
 };
 
+int gpmm__spare_grow(struct spare_slots *spare, size_t count);
+
 /* Have @count nodes. Return: 0 or -ENOMEM. */
-int gpmm__spare_have(struct spare_slots *spare, size_t count);
+static inline int spare_have(struct spare_slots *spare, size_t count)
+{
+	return count <= spare->count ? 0 : gpmm__spare_grow(spare, count);
+}
 
 static inline struct slot *gpmm__spare_take(struct spare_slots *spare)
 {
@@ -85,8 +90,21 @@ static inline void gpmm__spare_give(struct spare_slots *spare,
 	spare->count++;
 }
 
-/* Free all, or all but a few that the next transaction will want. */
-void gpmm__spare_free(struct spare_slots *spare);
-void gpmm__spare_trim(struct spare_slots *spare);
+/* Free all but @count, where there are more. */
+void gpmm__spare_shrink(struct spare_slots *spare, size_t count);
+
+/* The double keeps none, so that each transaction's allocations can fail. */
+#ifdef GPMM_DOUBLE
+#define SPARE_KEPT 0
+#else
+#define SPARE_KEPT 16
+#endif
+
+/* Free all but a few that the next transaction will want. */
+static inline void spare_trim(struct spare_slots *spare)
+{
+	if (spare->count > SPARE_KEPT)
+		gpmm__spare_shrink(spare, SPARE_KEPT);
+}
 
 #endif

@@ -36,31 +36,32 @@ struct slot_array {
 };
 
 struct change_array {
-	struct slot_change *at;
 	size_t count;
+	struct slot_change *at;
 	size_t room;
 };
 
+/* What most transactions touch comes first. */
 struct slots {
 	struct kvm_sys *sys;
 	uint32_t address_space;	/* already shifted into place */
 	uint32_t reserve;	/* numbers kept back */
-	uint32_t owed;		/* slots that an undo would want back; atomic */
 	struct slot_ids ids;
+	uint32_t owed;		/* slots that an undo would want back; atomic */
+	struct change_array changes;	/* scratch of an exchange */
 	struct slot_map live;
 	struct change_array lost;	/* undos that failed, see lost.h */
-	/* Scratch of an exchange, kept for the next one. */
+	/* More scratch, kept for the next one. */
 	struct slot_array by_host[2];
-	struct change_array changes;
 };
 
 /* @before: out of the live tree; @after: to be. Both by guest address. */
 struct exchange {
+	bool hole;	/* a range that goes overlaps one that comes */
 	struct slot_array *before;
 	struct slot_array *after;
 	size_t deletes;
 	size_t creates;
-	bool hole;	/* a range that goes overlaps one that comes */
 };
 
 int gpmm__slots_init(struct slots *slots, struct kvm_sys *sys, uint32_t first,
@@ -135,26 +136,29 @@ static inline int slot_set(struct slots *slots, uint32_t id,
  * Undo the first @count of the planned ioctls, in reverse, and give the plan
  * back. Return: @error; -EIO where an undo failed.
  */
-int gpmm__slots_undo(struct slots *slots, size_t count, int error);
+__attribute__((cold)) int gpmm__slots_undo(struct slots *slots, size_t count,
+					   int error);
 
 /*
  * Make the planned ioctls.
  * Return: 0; what the failing one returned, with all undone; -EIO where an
  * undo failed too.
  */
+int gpmm__slots_apply(struct slots *slots);
+
+/* The same; most often there is one, and its ioctl is to return straight. */
 static inline int slots_apply(struct slots *slots)
 {
-	for (size_t i = 0; i < slots->changes.count; i++) {
-		const struct slot_change *change = &slots->changes.at[i];
-		int ret = slot_set(slots, change->id, &change->to);
+	const struct slot_change *change = slots->changes.at;
+	int ret;
 
-		if (ret)
-			return gpmm__slots_undo(slots, i, ret);
-	}
-	return 0;
+	if (slots->changes.count != 1)
+		return gpmm__slots_apply(slots);
+	ret = slot_set(slots, change->id, &change->to);
+	return ret ? gpmm__slots_undo(slots, 0, ret) : 0;
 }
 
 /* Try again what could not be undone. */
-void gpmm__slots_repair(struct slots *slots);
+__attribute__((cold)) void gpmm__slots_repair(struct slots *slots);
 
 #endif

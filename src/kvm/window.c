@@ -144,7 +144,7 @@ static int edit(struct windows *windows, const struct window_edit *edit)
 	size_t aside = windows->unmapped + !edit->mapped;
 
 	if (vec_reserve(&windows->journal, 1) ||
-	    gpmm__spare_have(&windows->spare, aside + 1))
+	    spare_have(&windows->spare, aside + 1))
 		return -ENOMEM;
 	windows->unmapped = aside;
 	vec_push(&windows->journal, *edit);
@@ -219,7 +219,7 @@ static void forget(struct windows *windows)
 		owner->touched = false;
 	windows->journal.len = 0;
 	windows->unmapped = 0;
-	gpmm__spare_trim(&windows->spare);
+	spare_trim(&windows->spare);
 }
 
 void gpmm__windows_done(struct windows *windows)
@@ -255,6 +255,6 @@ void gpmm__windows_drop(struct windows *windows)
 void gpmm__windows_fini(struct windows *windows)
 {
 	gpmm__slot_free_all(&windows->tree);
-	gpmm__spare_free(&windows->spare);
+	gpmm__spare_shrink(&windows->spare, 0);
 	vec_free(&windows->journal);
 }

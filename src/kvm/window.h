@@ -39,9 +39,9 @@ struct window_edit {
 };
 
 struct windows {
+	VEC(struct window_edit) journal;
 	struct slot_tree tree;	/* at.hva is the owner */
 	struct spare_slots spare;
-	VEC(struct window_edit) journal;
 	size_t unmapped;	/* edits of the journal that unmap */
 	struct window_owner *owners;
 };
