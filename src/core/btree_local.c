@@ -222,13 +222,17 @@ static inline struct summary get_summary(struct inner_arrays inner,
 				 (int32_t)inner.gap[i] };
 }
 
+/* What stays is not stored: the next search would wait (map_one(), plan.c). */
 static inline void put_summary(struct inner_arrays inner, unsigned int i,
 			       const struct summary *summary)
 {
 	inner.child[i] = summary->child;
-	inner.key[i] = summary->key;
-	inner.last[i] = (uint32_t)summary->last;
-	inner.gap[i] = (uint32_t)summary->gap;
+	if (inner.key[i] != summary->key)
+		inner.key[i] = summary->key;
+	if (inner.last[i] != (uint32_t)summary->last)
+		inner.last[i] = (uint32_t)summary->last;
+	if (inner.gap[i] != (uint32_t)summary->gap)
+		inner.gap[i] = (uint32_t)summary->gap;
 }
 
 static inline bool is_last(struct inner_arrays inner, unsigned int i)
@@ -400,7 +404,7 @@ static struct copies copies_of(const struct btree *tree, unsigned int shared)
 				tall };
 }
 
-static int reserve(struct btree *tree, struct copies copies)
+static ALWAYS_INLINE int reserve(struct btree *tree, struct copies copies)
 {
 	int ret = btree_reserve_nodes(tree, LEAF_NARROW, copies.leaf);
 

@@ -27,9 +27,6 @@ struct find_path {
 	 * any other, too.
 	 */
 	gpmm__find_fn *(*way)(uintptr_t root);
-	/* gpmm__cursor_seek() in a narrow tree that is not empty. */
-	void (*seek)(struct gpmm_iter *cursor, uintptr_t root,
-		     uint64_t granule);
 };
 
 /* find.c's paths, by the vectors they use; the widest that there is wins. */

@@ -190,38 +190,6 @@ static gpmm__find_fn *FIND(way)(uintptr_t root)
 	return root & ROOT_FORM ? tall[height] : inner[height];
 }
 
-/* The way to where @granule is or would be, as gpmm__cursor_seek() has it. */
-static TARGET void FIND(seek)(struct gpmm_iter *cursor, uintptr_t root,
-			      uint64_t granule)
-{
-	bool flat = (root & ROOT_FORM) == ROOT_FLAT;
-	bool tall = (root & ROOT_FORM) == ROOT_TALL;
-	int32_t query = narrow_at(granule);
-	enum node_class leaf = flat ? LEAF_FLAT : LEAF_NARROW;
-	const void *node = root_node(root);
-	size_t n;
-
-	for (unsigned int height = root_height(root); height; height--) {
-		const struct inner_narrow *inner = node;
-		const struct inner_tall *top = node;
-
-		n = tall ? COUNT64(top->key, query) :
-			   COUNT32(inner->key, query) / UNIT;
-		node_visit();
-		n -= n > 0;
-		cursor->node[height] = (void *)node;
-		cursor->at[height] = (unsigned int)n;
-		node = tall ? top->child[n] : inner->child[n];
-		tall = false;
-	}
-	node_visit();
-	n = flat ? COUNT64((const int32_t *)node, query) :
-		   COUNT16((const int32_t *)node, query) / UNIT;
-	n -= n && narrow_record(leaf, node, n - 1)->last >= granule;
-	cursor->node[0] = (void *)node;
-	cursor->at[0] = (unsigned int)n;
-}
-
 static inline TARGET void FIND(step_tall)(const void **node,
 					  const int32_t *query)
 {

@@ -146,14 +146,28 @@ static bool stands_alone(const struct plan *plan, const struct item *item,
 	       !plan_is_like(before, item);
 }
 
-/* Precondition: stands_alone(), and a note of the place */
+/*
+ * Precondition: stands_alone(), and a note of the place.
+ * Field by field, as the item has just been written: a vector of what two
+ * stores wrote is loaded once both are done, and so all stores before them. A
+ * commit's have to wait for the readers' CPUs.
+ */
 static int map_one(struct plan *plan, const struct item *item)
 {
 	int ret = vec_reserve(&plan->items, 1);
+	struct item *to;
 
 	if (ret)
 		return ret;
-	vec_push(&plan->items, *item);
+	to = &plan->items.v[plan->items.len++];
+	to->first = item->first;
+	to->last = item->last;
+	to->link = item->link;
+	to->host = item->host;
+	to->backend = item->backend;
+	to->flags = item->flags;
+	to->touched = true;
+	to->carried = false;
 	plan->changed = plan->local = true;
 	return 0;
 }

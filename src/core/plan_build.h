@@ -15,26 +15,10 @@
 
 /* ----------------------------------------------------------- old items --- */
 
-/*
- * The leaf is soon to be copied or moved within, and readers have had its
- * lines, one by one, since it was written: to ask for all at once saves 3 % of
- * a pair from 512 areas on (bench/bench_set_change --quick --only=gpmm).
- */
-static inline void plan_prefetch_leaf(const struct plan *plan)
-{
-	const char *leaf = plan->at.node[0];
-
-	if (!root_height(plan->root))
-		return;
-	for (size_t at = 64; at < sizeof(struct leaf_narrow); at += 64)
-		__builtin_prefetch(leaf + at);
-}
-
 /* Begin with the items that end at or above @granule. */
 static inline void plan_start(struct plan *plan, uint64_t granule)
 {
 	gpmm__cursor_seek(&plan->at, plan->root, granule);
-	plan_prefetch_leaf(plan);
 	plan->changed = false;
 	plan->local = false;
 	plan->items.len = 0;
