@@ -4,13 +4,9 @@
  * meets what is done while the gate is closed, with membarrier(2) and without.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 #include "helpers/child.h"
 #include "helpers/kvm_suite.h"
@@ -118,21 +114,6 @@ static void test_nobody_is_inside_a_closed_gate(void)
 	CU_ASSERT_EQUAL_FATAL(gpmm__gate_init(&gate), 0);
 	CU_ASSERT_FALSE(race(CLOSES));
 	gpmm__gate_fini(&gate);
-}
-
-static bool lose_membarrier(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = { 4, code };
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
 }
 
 static int race_without_membarrier(rlim_t limit)

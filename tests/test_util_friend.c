@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A lock that one thread keeps taking no longer costs it the mutex. */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "helpers/child.h"
@@ -278,21 +273,6 @@ static void test_who_comes_after_a_thread_has_its_seat(void)
 
 /* -------------------------------------------------- without membarrier --- */
 
-static bool lose_membarrier(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = { 4, code };
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-}
-
 /* The seat that a thread may have before is no help. */
 static void *take_without(void *arg)
 {
@@ -365,7 +345,7 @@ static void test_a_friendship_ends_even_without_membarrier(void)
 
 int main(void)
 {
-	/* First what wants a process that has no friends yet. */
+	/* The first wants a process that has no friends yet. */
 	static const struct suite_test tests[] = {
 		{ "without membarrier there are no friends",
 		  test_without_membarrier_there_are_no_friends },

@@ -2,28 +2,12 @@
 #include "kvm/gate.h"
 
 #include <signal.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "util/barrier.h"
 
 /* A kick that came between a check and KVM_RUN may be lost: try again. */
 #define KICK_AGAIN_NS 5000000L
-
-/* membarrier(2): the threads of this process. */
-#define PRIVATE_EXPEDITED (1 << 3)
-#define REGISTER_PRIVATE_EXPEDITED (1 << 4)
-
-/* Of all vCPUs, see C. Who has had it keeps it: liburcu dies without. */
-static bool fence_all(void)
-{
-	return !syscall(SYS_membarrier, PRIVATE_EXPEDITED, 0);
-}
-
-static bool can_fence_all(void)
-{
-	return !syscall(SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0) &&
-	       fence_all();
-}
 
 static uint64_t now(void)
 {
@@ -62,7 +46,7 @@ int gpmm__gate_init(struct gate *gate)
 	ret = init_conds(gate);
 	if (ret)
 		pthread_mutex_destroy(&gate->mutex);
-	gate->fenced = !can_fence_all();
+	gate->fenced = !gpmm__barrier_threads();
 	return ret;
 }
 
@@ -168,7 +152,7 @@ static void close_locked(struct gate *gate)
 	gpmm__place.closed = gate;
 	gate_set(&gate->closed, true);
 	if (gate->vcpus && !gate->fenced)
-		fence_all();
+		gpmm__barrier_must();
 }
 
 bool gpmm__gate_close(struct gate *gate)

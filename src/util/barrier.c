@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PRIVATE_EXPEDITED		(1 << 3)
@@ -17,4 +18,12 @@ bool gpmm__barrier_threads(void)
 
 	errno = saved;
 	return done;
+}
+
+void gpmm__barrier_must(void)
+{
+	static const struct timespec stores = { .tv_nsec = 20000000 };
+
+	if (!gpmm__barrier_threads())
+		nanosleep(&stores, NULL);
 }

@@ -15,4 +15,11 @@
  */
 bool gpmm__barrier_threads(void);
 
+/*
+ * The same for who has relied on it since that first was so. Should the call
+ * have been forbidden since (liburcu would end the process), it takes 20 ms,
+ * longer than any CPU keeps a store to itself.
+ */
+void gpmm__barrier_must(void);
+
 #endif

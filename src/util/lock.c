@@ -123,14 +123,6 @@ static void wait_for(struct seat *seat, const struct lock *lock)
 	gpmm__step_in();
 }
 
-/* No longer allowed, as liburcu wants it to be: no CPU keeps a store so long. */
-static void wait_for_stores(void)
-{
-	static const struct timespec while_ = { .tv_nsec = 20000000 };
-
-	nanosleep(&while_, NULL);
-}
-
 /* Context: the lock's mutex is held; then the lock is. */
 static void end_friendship(struct lock *lock)
 {
@@ -140,8 +132,7 @@ static void end_friendship(struct lock *lock)
 	if (seat == gpmm__seat)
 		return;
 	__atomic_fetch_add(&seat->waited, 1, __ATOMIC_SEQ_CST);
-	if (!gpmm__barrier_threads())
-		wait_for_stores();
+	gpmm__barrier_must();
 	if (is_inside(seat, lock))
 		wait_for(seat, lock);
 	__atomic_fetch_sub(&seat->waited, 1, __ATOMIC_RELAXED);
