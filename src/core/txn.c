@@ -220,6 +220,8 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 		drop(txn);
 		return ret;
 	}
+	/* Readers hold this line: to have it back takes as long as the copy. */
+	prefetch_write(&txn->set->face);
 	publish(txn, keep_top(txn));
 	if (txn->plan.edits.len)
 		gpmm__tell_published(&txn->tell);
