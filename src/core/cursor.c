@@ -64,10 +64,11 @@ static void seek_wide(struct gpmm_iter *cursor, uintptr_t root,
 }
 
 /* A node that a change is soon to copy, or move items in. */
-static inline void prefetch_node(const void *node, enum node_class class)
+static inline void prefetch_node(const char *node, size_t size)
 {
-	for (size_t at = 0; at < node_size(class); at += 64)
-		__builtin_prefetch((const char *)node + at);
+#pragma GCC unroll 10
+	for (size_t at = 0; at < size; at += 64)
+		__builtin_prefetch(node + at);
 }
 
 /*
@@ -95,7 +96,10 @@ static void seek_narrow(struct gpmm_iter *cursor, uintptr_t root,
 		cursor->node[height] = node;
 		cursor->at[height] = n;
 		node = inner.child[n];
-		prefetch_node(node, height > 1 ? INNER_NARROW : LEAF_NARROW);
+		if (height > 1)
+			prefetch_node(node, sizeof(struct inner_narrow));
+		else
+			prefetch_node(node, sizeof(struct leaf_narrow));
 	}
 	node_visit();
 	n = narrow_count(node, node_cap(leaf), query);
@@ -121,13 +125,10 @@ static void prefetch_next(const struct gpmm_iter *cursor)
 {
 	enum node_class class = class_at(cursor, 1);
 	unsigned int next = cursor->at[1] + 1;
-	const char *leaf;
 
-	if (next >= node_len(class, cursor->node[1]))
-		return;
-	leaf = node_child(class, cursor->node[1], next);
-	for (size_t at = 0; at < sizeof(struct leaf_narrow); at += 64)
-		__builtin_prefetch(leaf + at);
+	if (next < node_len(class, cursor->node[1]))
+		prefetch_node(node_child(class, cursor->node[1], next),
+			      sizeof(struct leaf_narrow));
 }
 
 /*

@@ -180,6 +180,7 @@ static inline void prefetch_node(const struct slab *slab, unsigned int i)
 	size_t size = node_size(slab->class);
 	const char *node = slab->first + i * size;
 
+#pragma GCC unroll 4
 	for (size_t at = 0; at < size; at += 64)
 		prefetch_write(node + at);
 }
