@@ -2,9 +2,11 @@
 /* A lock that one thread keeps taking no longer costs it the mutex. */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "helpers/child.h"
@@ -343,6 +345,43 @@ static void test_a_friendship_ends_even_without_membarrier(void)
 	in_a_child(run_with_less, 0);
 }
 
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/* Signals come to a thread that waits, a gate's for one. */
+static int run_interrupted(rlim_t limit)
+{
+	const struct itimerval often = { { 0, 1000 }, { 0, 1000 } };
+	const struct sigaction action = { .sa_handler = interrupt };
+	uint64_t begin;
+
+	(void)limit;
+	if (!lose_membarrier())
+		return CHILD_SKIPS;
+	if (sigaction(SIGALRM, &action, NULL) ||
+	    setitimer(ITIMER_REAL, &often, NULL))
+		return 1;
+	begin = now();
+	errno = 0;
+	gpmm__barrier_must();
+	return errno || now() - begin < 20000000;
+}
+
+static void test_signals_do_not_cut_it_short(void)
+{
+	in_a_child(run_interrupted, 0);
+}
+
 int main(void)
 {
 	/* The first wants a process that has no friends yet. */
@@ -363,6 +402,8 @@ int main(void)
 		  test_who_comes_after_a_thread_has_its_seat },
 		{ "a friendship ends even without membarrier",
 		  test_a_friendship_ends_even_without_membarrier },
+		{ "signals do not cut the wait for stores short",
+		  test_signals_do_not_cut_it_short },
 		{ 0 },
 	};
 

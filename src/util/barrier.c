@@ -22,8 +22,11 @@ bool gpmm__barrier_threads(void)
 
 void gpmm__barrier_must(void)
 {
-	static const struct timespec stores = { .tv_nsec = 20000000 };
+	struct timespec left = { .tv_nsec = 20000000 };
+	int saved = errno;
 
 	if (!gpmm__barrier_threads())
-		nanosleep(&stores, NULL);
+		while (nanosleep(&left, &left) && errno == EINTR)
+			;
+	errno = saved;
 }
