@@ -273,6 +273,43 @@ static void test_who_comes_after_a_thread_has_its_seat(void)
 	teardown();
 }
 
+static void leave(void *arg)
+{
+	lock_release(arg);
+}
+
+static void *end_inside(void *arg)
+{
+	take_often(&lock, MANY);
+	pthread_setspecific(*(pthread_key_t *)arg, &lock);
+	CU_ASSERT_EQUAL(lock_acquire(&lock), 0);
+	CU_ASSERT_TRUE(is_inside(&lock));
+	return gpmm__seat;
+}
+
+/* The destructor of a thread's own may be the last to run. */
+static void test_a_thread_may_leave_as_it_ends(void)
+{
+	void *seat = NULL, *next = NULL;
+	pthread_t thread;
+	pthread_key_t key;
+
+	setup();
+	CU_ASSERT_EQUAL_FATAL(pthread_key_create(&key, leave), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, end_inside, &key),
+			      0);
+	pthread_join(thread, &seat);
+	CU_ASSERT_EQUAL(lock_acquire(&lock), 0);
+	lock_release(&lock);
+	/* And stands up after. */
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, befriend, &lock),
+			      0);
+	pthread_join(thread, &next);
+	CU_ASSERT_PTR_EQUAL(seat, next);
+	pthread_key_delete(key);
+	teardown();
+}
+
 /* -------------------------------------------------- without membarrier --- */
 
 /* The seat that a thread may have before is no help. */
@@ -400,6 +437,8 @@ int main(void)
 		  test_one_at_a_time_whoever_is_friend },
 		{ "who comes after a thread has its seat",
 		  test_who_comes_after_a_thread_has_its_seat },
+		{ "a thread may leave as it ends",
+		  test_a_thread_may_leave_as_it_ends },
 		{ "a friendship ends even without membarrier",
 		  test_a_friendship_ends_even_without_membarrier },
 		{ "signals do not cut the wait for stores short",

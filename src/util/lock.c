@@ -32,13 +32,18 @@ static struct {
 
 /*
  * A thread ends. Whoever sits here next is the friend of its locks, as others
- * may still look at the seat.
+ * may still look at the seat. Where the thread is inside of a lock yet, it may
+ * leave in another destructor of its own: ask again after that. Should it never
+ * leave, the lock stays held, and the seat taken.
  */
 static void stand_up(void *arg)
 {
 	struct seat *seat = arg;
 
-	assert(!seat->inside);
+	if (seat->inside) {
+		pthread_setspecific(seats.key, seat);
+		return;
+	}
 	gpmm__seat = NULL;
 	pthread_mutex_lock(&seats.mutex);
 	seat->next = seats.empty;
