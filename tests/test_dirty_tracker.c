@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <gpmm/dirty.h>
 
@@ -737,6 +738,38 @@ static void test_without_membarrier_all_marks_are_taken(void)
 	in_a_child(mark_without_clients, 0);
 }
 
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/* An embedder may forbid more and more calls as it goes. */
+static int come_with_less(rlim_t limit)
+{
+	struct gpmm_dirty_client *client;
+	uint64_t begin;
+	bool waited;
+
+	(void)limit;
+	setup();
+	if (!lose_membarrier())
+		return CHILD_SKIPS;
+	begin = now();
+	client = new_client();
+	waited = now() - begin >= 20000000;
+	gpmm_dirty_client_destroy(client);
+	teardown();
+	return !waited;
+}
+
+static void test_a_client_waits_for_late_stores_without_membarrier(void)
+{
+	in_a_child(come_with_less, 0);
+}
+
 SUITE("dirty tracker",
 	TEST(test_marks_are_harvested_once_as_runs),
 	TEST(test_marks_outside_of_the_range_are_ignored),
@@ -754,4 +787,5 @@ SUITE("dirty tracker",
 	TEST(test_a_mark_comes_once_in_racing_harvests),
 	TEST(test_two_who_mark_lose_nothing_of_each_other),
 	TEST(test_a_client_that_comes_reads_what_it_is_not_told),
-	TEST(test_without_membarrier_all_marks_are_taken))
+	TEST(test_without_membarrier_all_marks_are_taken),
+	TEST(test_a_client_waits_for_late_stores_without_membarrier))

@@ -26,7 +26,8 @@ static int join(struct gpmm_dirty *dirty, struct gpmm_dirty_client *client)
 		client->next = dirty->clients;
 		dirty->clients = client;
 		__atomic_store_n(&dirty->active, true, __ATOMIC_SEQ_CST);
-		gpmm__barrier_threads();
+		if (!dirty->unordered)
+			gpmm__barrier_must();
 	}
 	lock_release(&dirty->lock);
 	return ret;
