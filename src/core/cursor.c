@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Walking a snapshot in order. */
-#include "core/find.h"
 #include "core/narrow.h"
 
 static enum node_class class_at(const struct gpmm_iter *cursor,

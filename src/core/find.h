@@ -7,7 +7,6 @@
 
 #include <gpmm/area.h>
 #include <gpmm/hit.h>
-#include <gpmm/set.h>
 
 #include "core/node.h"
 
