@@ -14,10 +14,10 @@
  * every CPU order its accesses (membarrier), and then knows whether to wait
  * for the friend to leave.
  *
- *  A  a seat is written by the thread whose it is; it is inside of one lock at
- *     most, and others that it takes meanwhile it takes by their mutex
- *  B  @friend is written with the mutex held, and its seat's thread goes by what
- *     it finds there after it has stored that it is inside
+ *  A  a seat's @inside is written by the thread whose it is, and names one lock
+ *     at most: others that it takes meanwhile it takes by their mutex
+ *  B  @friend is written with the mutex held, and its seat's thread goes by
+ *     what it finds there after it has stored that it is inside
  *  C  the lock is held by whoever has the mutex, once @friend is NOBODY and
  *     the friend of before is not inside; or else by the friend that is inside
  */
