@@ -104,6 +104,19 @@ static bool agrees(uint64_t first, uint64_t last)
 	return !slot;
 }
 
+/* G: blocks ascend, none is empty, and each begins where its run says. */
+static bool is_sound(void)
+{
+	for (size_t i = 0; i < map.count; i++) {
+		const struct slot_run *run = &map.runs[i];
+
+		if (!run->block->count || run->block->at->gpa != run->gpa ||
+		    (i && run[-1].gpa >= run->gpa))
+			return false;
+	}
+	return true;
+}
+
 /* The last of the model's slots that begins below a place, or the next. */
 static const struct slot *beside(size_t place, bool below)
 {
@@ -153,7 +166,7 @@ static bool agrees_everywhere(struct rng *rng)
 		if (!agrees(first, first + rng_below(rng, 200)))
 			return false;
 	}
-	return agrees(0, UINT64_MAX);
+	return is_sound() && agrees(0, UINT64_MAX);
 }
 
 static void forget(void)
