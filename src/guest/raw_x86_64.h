@@ -140,7 +140,7 @@ static inline int raw_ends256(char *to, const char *from, size_t size)
 
 /*
  * As far as the architecture goes where it stops is exact: the way to the
- * bytes done when a block has faulted.
+ * bytes done when a block has faulted, and of long copies where it is quick.
  */
 static inline size_t raw_copy_bytes(char *to, const char *from, size_t size)
 {

@@ -43,7 +43,7 @@ static inline bool gpmm__dirty_log_is_idle(const struct dirty_log *log)
 }
 
 /*
- * Around the ioctls of a plan, unless it is idle:
+ * Around the ioctls of a plan; where it is idle they do nothing:
  * _room: before any. Return: 0 or -ENOMEM.
  * _before: harvest the logs that it ends. @held: no vCPU runs meanwhile.
  * _after: it was @made, or failed; @slots' map is as before. @held: none has

@@ -84,7 +84,10 @@ struct kvm_sys {
 	/* KVM_SET_USER_MEMORY_REGION2: to be used; has worked before. */
 	bool region2;
 	bool region2_proven;
-	/* Its argument: most of it is zero, and stays so. */
+	/*
+	 * Its argument: most of it is zero, and stays so. As @calls, whoever
+	 * makes ioctls has it alone: the backend's lock is held.
+	 */
 	struct kvm_region2 arg2;
 };
 
