@@ -3,8 +3,13 @@
 
 #include "core/set.h"
 
-/* Below this, waiting costs more than the memory. */
-#define LIMBO_LEAST	((size_t)4 << 20)
+/*
+ * Below this, waiting costs more than the memory: a wait interrupts all readers
+ * twice. A writer who fills 4 MiB in a millisecond brings the slowest thousandth
+ * of a reader's lookups to 3 us at 512 areas and 5 at 32764, for 1 and 3 with
+ * 16 MiB (medians of four bench/bench_set_writer --quick --only=gpmm).
+ */
+#define LIMBO_LEAST	((size_t)16 << 20)
 
 /* This thread is in release callbacks, and so holds some set's reclaiming. */
 static _Thread_local bool releasing;
