@@ -721,10 +721,11 @@ static void two_do(void *(*body)(void *arg))
 	setup();
 	for (int i = 0; i < 2; i++)
 		pthread_create(&actors[i].thread, NULL, body, &actors[i]);
-	for (int i = 0; i < 2; i++) {
+	/* The other may have closed the gate of the one that is done. */
+	for (int i = 0; i < 2; i++)
 		pthread_join(actors[i].thread, NULL);
+	for (int i = 0; i < 2; i++)
 		CU_ASSERT_FALSE(gate_get(&gate_of(i)->closed));
-	}
 	teardown();
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "helpers/child.h"
+#include "helpers/flag.h"
 #include "helpers/suite.h"
 #include "util/barrier.h"
 #include "util/lock.h"
@@ -18,22 +19,6 @@
 #define MANY	1000	/* in a row make a friend */
 
 static struct lock lock;
-
-static bool is_set(const bool *flag)
-{
-	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
-}
-
-static void set(bool *flag)
-{
-	__atomic_store_n(flag, true, __ATOMIC_RELEASE);
-}
-
-static void wait_for(const bool *flag)
-{
-	while (!is_set(flag))
-		sched_yield();
-}
 
 static void take_often(struct lock *taken, unsigned int n)
 {

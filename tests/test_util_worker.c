@@ -1,32 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The thread that all sets of the process share: nobody keeps it to himself. */
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <time.h>
 
+#include "helpers/flag.h"
 #include "helpers/suite.h"
 #include "util/worker.h"
 
 #define LEAST_LINGER_NS	UINT64_C(9000000)
 #define MOST	1000
-
-static bool is_set(const bool *flag)
-{
-	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
-}
-
-static void set(bool *flag)
-{
-	__atomic_store_n(flag, true, __ATOMIC_RELEASE);
-}
-
-static void wait_for(const bool *flag)
-{
-	while (!is_set(flag))
-		sched_yield();
-}
 
 static uint64_t now(void)
 {
