@@ -62,7 +62,7 @@ static void seek_wide(struct gpmm_iter *cursor, uintptr_t root,
 	cursor->at[0] = leaf_position(cursor, granule);
 }
 
-/* A node that a change is soon to copy, or move items in. */
+/* A node that is soon to be walked, copied or changed. */
 static inline void prefetch_node(const char *node, size_t size)
 {
 #pragma GCC unroll 10
@@ -72,10 +72,9 @@ static inline void prefetch_node(const char *node, size_t size)
 
 /*
  * Readers have had the lines of a node, one by one, since it was written: all
- * are asked for before the first is looked at. A pair beside a reader took 700
- * ns for 850 at 512 areas, 900 for 1100 at 4096 (bench/bench_set_change --quick
- * --only=gpmm). Vectors are as narrow as the stores that a search may come
- * right behind: a wider one would wait for them, and so for all before them.
+ * are asked for before the first is looked at (pool.c says what it bought).
+ * Vectors are as narrow as the stores that a search may come right behind: a
+ * wider one would wait for them, and so for all before them.
  */
 static void seek_narrow(struct gpmm_iter *cursor, uintptr_t root,
 			uint64_t granule)
