@@ -8,9 +8,8 @@
 #include <assert.h>
 
 #include "core/btree_flat.h"
+#include "core/leaf.h"
 #include "core/narrow.h"
-
-#define ALWAYS_INLINE	inline __attribute__((always_inline))
 
 /* What a parent keeps of a child; @gap in granules, as key - last is. */
 struct summary {
@@ -21,17 +20,6 @@ struct summary {
 };
 
 /* ------------------------------------------------------------- the leaf --- */
-
-struct leaf {
-	int32_t *key;
-	struct gpmm_record *record;
-	unsigned int len;
-};
-
-static inline struct leaf leaf_at(struct leaf_narrow *node, unsigned int len)
-{
-	return (struct leaf){ node->key, node->record, len };
-}
 
 static inline int32_t larger(int32_t a, int32_t b)
 {
@@ -147,9 +135,8 @@ static inline void open_up(const struct leaf *to, const struct leaf *from,
 		to->key[i] = NARROW_FILLER;
 }
 
-static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
-				      const struct leaf *from,
-				      const struct splice *splice)
+static inline void splice_items(const struct leaf *to, const struct leaf *from,
+				const struct splice *splice)
 {
 	if (to->key != from->key) {
 		memcpy(to->key, from->key, LEAF_CAP * sizeof(*to->key));
@@ -162,12 +149,26 @@ static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
 			   &splice->items[i]);
 }
 
+static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
+				      const struct leaf *from,
+				      const struct splice *splice)
+{
+	unsigned int removed = splice->b - splice->a;
+
+	if (!removed && splice->n == 1)
+		leaf_insert(to, from, splice->a, splice->items);
+	else if (removed == 1 && !splice->n)
+		leaf_remove(to, from, splice->a);
+	else
+		splice_items(to, from, splice);
+}
+
 /* Memory for a copy of the node on the way, which is not this tree's own. */
-static void *replace_node(struct btree *tree, const struct gpmm_iter *way,
+static inline void *replace_node(struct btree *tree, const struct gpmm_iter *way,
 			  enum node_class class, unsigned int height)
 {
 	node_list_add(&tree->retired, way->node[height]);
-	return gpmm__pool_take(tree->pool, class, tree->stamp);
+	return pool_take(tree->pool, class, tree->stamp);
 }
 
 /*
@@ -214,25 +215,40 @@ static void change_leaf(struct btree *tree, const struct local_change *change,
 
 /* ------------------------------------------------------------- above it --- */
 
-static inline struct summary get_summary(struct inner_arrays inner,
-					 unsigned int i)
+static ALWAYS_INLINE struct summary get_summary(struct inner_arrays inner,
+						unsigned int i)
 {
 	return (struct summary){ inner.child[i], inner.key[i],
 				 (int32_t)inner.last[i],
 				 (int32_t)inner.gap[i] };
 }
 
-/* What stays is not stored: the next search would wait (map_one(), plan.c). */
-static inline void put_summary(struct inner_arrays inner, unsigned int i,
-			       const struct summary *summary)
+/* What the node on the way keeps of the child there. */
+static ALWAYS_INLINE struct summary summary_at(const struct btree *tree,
+					       const struct gpmm_iter *way,
+					       unsigned int height)
 {
-	inner.child[i] = summary->child;
-	if (inner.key[i] != summary->key)
-		inner.key[i] = summary->key;
-	if (inner.last[i] != (uint32_t)summary->last)
-		inner.last[i] = (uint32_t)summary->last;
-	if (inner.gap[i] != (uint32_t)summary->gap)
-		inner.gap[i] = (uint32_t)summary->gap;
+	enum node_class class = narrow_inner_class(tree->root, height);
+
+	return get_summary(narrow_arrays(class, way->node[height]),
+			   way->at[height]);
+}
+
+/*
+ * It kept @was. What stays is not stored: the next search would wait
+ * (map_one(), plan.c).
+ */
+static ALWAYS_INLINE void put_summary(struct inner_arrays inner,
+				      unsigned int i, struct summary was,
+				      struct summary now)
+{
+	inner.child[i] = now.child;
+	if (was.key != now.key)
+		inner.key[i] = now.key;
+	if (was.last != now.last)
+		inner.last[i] = (uint32_t)now.last;
+	if (was.gap != now.gap)
+		inner.gap[i] = (uint32_t)now.gap;
 }
 
 static inline bool is_last(struct inner_arrays inner, unsigned int i)
@@ -242,123 +258,124 @@ static inline bool is_last(struct inner_arrays inner, unsigned int i)
 
 /* The largest hole inside and beside child @i, which is @summary. */
 static inline int32_t inner_hole(struct inner_arrays inner, unsigned int i,
-				 const struct summary *summary)
+				 struct summary summary)
 {
-	int32_t most = summary->gap;
+	int32_t most = summary.gap;
 
 	if (i)
-		most = larger(most, summary->key - (int32_t)inner.last[i - 1]);
+		most = larger(most, summary.key - (int32_t)inner.last[i - 1]);
 	if (!is_last(inner, i))
-		most = larger(most, inner.key[i + 1] - summary->last);
+		most = larger(most, inner.key[i + 1] - summary.last);
 	return most;
 }
 
-static int32_t inner_gap(enum node_class class, void *node)
+/* The largest hole inside and between children [from, to). */
+static int32_t holes_of(const struct inner_narrow *node, unsigned int from,
+			unsigned int to)
 {
-	struct item item;
+	int32_t most = 0;
 
-	gpmm__node_summary(class, node, node_len(class, node), &item);
-	return (int32_t)item.gap;
+	for (unsigned int i = from;
+	     i < to && node->key[i] != NARROW_FILLER; i++) {
+		most = larger(most, (int32_t)node->gap[i]);
+		if (i > from)
+			most = larger(most, node->key[i] -
+					    (int32_t)node->last[i - 1]);
+	}
+	return most;
 }
 
-static inline bool has_edges_of(const struct summary *a,
-				const struct summary *b)
+static inline bool have_same_edges(struct summary a, struct summary b)
 {
-	return a->key == b->key && a->last == b->last;
+	return a.key == b.key && a.last == b.last;
 }
 
 /*
- * Child @i of an inner node was @was and is @now: what the node's parent keeps
- * of it, @kept, follows.
+ * Child @i of a node, which was @was, is to be @now. Return: what the node's
+ * parent is to keep of that, if it keeps @kept. As in foresee() the node is
+ * read before it is written.
  */
-static inline void follow_child(enum node_class class,
-				struct inner_arrays inner, unsigned int i,
-				const struct summary *was,
-				const struct summary *now,
-				struct summary *kept)
+static ALWAYS_INLINE struct summary
+follow_child(struct inner_narrow *node, unsigned int i, struct summary was,
+	     struct summary now, struct summary kept)
 {
-	int32_t before = was->gap, after = now->gap;
+	struct inner_arrays inner = narrow_arrays(INNER_NARROW, node);
+	int32_t before = was.gap, after = now.gap;
 
-	if (!has_edges_of(was, now)) {
+	if (!have_same_edges(was, now)) {
 		before = inner_hole(inner, i, was);
 		after = inner_hole(inner, i, now);
-		kept->key = inner.key[0];
+		kept.key = i ? node->key[0] : now.key;
 		if (is_last(inner, i))
-			kept->last = now->last;
+			kept.last = now.last;
 	}
-	if (before != after && !follow_gap(&kept->gap, before, after))
-		kept->gap = inner_gap(class, inner.key);
-}
-
-/* A place in an inner node on the way. */
-struct step {
-	enum node_class class;
-	struct inner_arrays inner;
-	unsigned int i;
-};
-
-static inline struct step step_at(const struct btree *tree,
-				  const struct gpmm_iter *way,
-				  unsigned int height)
-{
-	enum node_class class = narrow_inner_class(tree->root, height);
-
-	return (struct step){
-		class, narrow_arrays(class, way->node[height]),
-		way->at[height],
-	};
-}
-
-/* What is kept of the child there. */
-static inline struct summary get_step(struct step step)
-{
-	return get_summary(step.inner, step.i);
+	if (before != after && !follow_gap(&kept.gap, before, after))
+		kept.gap = larger(inner_hole(inner, i, now),
+				  larger(holes_of(node, 0, i),
+					 holes_of(node, i + 1, INNER_CAP)));
+	return kept;
 }
 
 /* A copy of the node on the way in one of this tree's own. */
-static struct inner_arrays copy_inner(struct btree *tree,
+static ALWAYS_INLINE void *copy_inner(struct btree *tree,
 				      const struct gpmm_iter *way,
 				      enum node_class class,
 				      unsigned int height)
 {
 	void *copy = replace_node(tree, way, class, height);
 
-	memcpy(copy, way->node[height], node_size(class));
-	return narrow_arrays(class, copy);
+	node_copy(copy, way->node[height], node_size(class));
+	return copy;
 }
 
-static inline bool is_same(const struct summary *a, const struct summary *b)
+static inline bool is_same(struct summary a, struct summary b)
 {
-	return a->child == b->child && a->gap == b->gap && has_edges_of(a, b);
+	return a.child == b.child && a.gap == b.gap && have_same_edges(a, b);
+}
+
+static ALWAYS_INLINE void change_top(struct btree *tree,
+				     const struct local_change *change,
+				     struct summary was, struct summary now)
+{
+	unsigned int top = root_height(tree->root);
+	void *node = change->way->node[top];
+	bool tall = narrow_inner_class(tree->root, top) == INNER_TALL;
+
+	node_visit();
+	if (change->shared > top)
+		node = tall ? copy_inner(tree, change->way, INNER_TALL, top) :
+			      copy_inner(tree, change->way, INNER_NARROW, top);
+	put_summary(narrow_arrays(tall ? INNER_TALL : INNER_NARROW, node),
+		    change->way->at[top], was, now);
+	tree->root = (uintptr_t)node | (tree->root & ROOT_BITS);
 }
 
 /* The leaf on the way is @now: put that in the inner nodes above it. */
 static void change_above(struct btree *tree, const struct local_change *change,
 			 struct summary now)
 {
+	const struct gpmm_iter *way = change->way;
 	unsigned int top = root_height(tree->root);
-	struct step step = step_at(tree, change->way, 1), next;
-	struct summary was = get_step(step), above, kept;
+	struct summary was = summary_at(tree, way, 1);
 
-	for (unsigned int height = 1;; height++) {
-		if (height < change->shared)
-			step.inner = copy_inner(tree, change->way, step.class,
-						height);
-		else if (is_same(&was, &now))
-			return;	/* what is above keeps the same of it, too */
+	for (unsigned int height = 1; height < top; height++) {
+		struct summary above = summary_at(tree, way, height + 1);
+		struct inner_narrow *node = way->node[height];
+		unsigned int i = way->at[height];
+		struct summary kept = follow_child(node, i, was, now, above);
+
+		/* What is above keeps the same of it, too? */
+		if (height >= change->shared && is_same(was, now))
+			return;
 		node_visit();
-		put_summary(step.inner, step.i, &now);
-		if (height == top)
-			break;
-		next = step_at(tree, change->way, height + 1);
-		above = kept = get_step(next);
-		follow_child(step.class, step.inner, step.i, &was, &now, &kept);
-		kept.child = step.inner.key;
+		if (height < change->shared)
+			node = copy_inner(tree, way, INNER_NARROW, height);
+		put_summary(narrow_arrays(INNER_NARROW, node), i, was, now);
+		kept.child = node;
 		was = above;
 		now = kept;
-		step = next;
 	}
-	tree->root = (uintptr_t)step.inner.key | (tree->root & ROOT_BITS);
+	change_top(tree, change, was, now);
 }
 
 /* ---------------------------------------------------------------- doors --- */
@@ -483,7 +500,7 @@ void gpmm__btree_replace_local(struct btree *tree,
 	struct summary now = { 0 };
 
 	if (top)
-		now = get_step(step_at(tree, change->way, 1));
+		now = summary_at(tree, change->way, 1);
 	if (narrow_leaf_class(tree->root) == LEAF_FLAT)
 		now.child = gpmm__flat_change(tree, change);
 	else

@@ -62,50 +62,6 @@ static void seek_wide(struct gpmm_iter *cursor, uintptr_t root,
 	cursor->at[0] = leaf_position(cursor, granule);
 }
 
-/* A node that is soon to be walked, copied or changed. */
-static inline void prefetch_node(const char *node, size_t size)
-{
-#pragma GCC unroll 10
-	for (size_t at = 0; at < size; at += 64)
-		__builtin_prefetch(node + at);
-}
-
-/*
- * Readers have had the lines of a node, one by one, since it was written: all
- * are asked for before the first is looked at (pool.c says what it bought).
- * Vectors are as narrow as the stores that a search may come right behind: a
- * wider one would wait for them, and so for all before them.
- */
-static void seek_narrow(struct gpmm_iter *cursor, uintptr_t root,
-			uint64_t granule)
-{
-	enum node_class leaf = narrow_leaf_class(root);
-	int32_t query = narrow_at(granule);
-	void *node = root_node(root);
-	unsigned int n;
-
-	for (unsigned int height = root_height(root); height; height--) {
-		struct inner_arrays inner = narrow_arrays(
-			narrow_inner_class(root, height), node);
-
-		node_visit();
-		n = narrow_count(inner.key, inner.cap, query);
-		n -= n > 0;
-		cursor->node[height] = node;
-		cursor->at[height] = n;
-		node = inner.child[n];
-		if (height > 1)
-			prefetch_node(node, sizeof(struct inner_narrow));
-		else
-			prefetch_node(node, sizeof(struct leaf_narrow));
-	}
-	node_visit();
-	n = narrow_count(node, node_cap(leaf), query);
-	n -= n && narrow_record(leaf, node, n - 1)->last >= granule;
-	cursor->node[0] = node;
-	cursor->at[0] = n;
-}
-
 void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 		       uint64_t granule)
 {
@@ -115,7 +71,7 @@ void gpmm__cursor_seek(struct gpmm_iter *cursor, uintptr_t root,
 	if (root_is_wide(root))
 		seek_wide(cursor, root, granule);
 	else
-		seek_narrow(cursor, root, granule);
+		narrow_seek(cursor, root, granule);
 }
 
 /* Soon to be read: the leaf after the one at the position. */
@@ -125,8 +81,8 @@ static void prefetch_next(const struct gpmm_iter *cursor)
 	unsigned int next = cursor->at[1] + 1;
 
 	if (next < node_len(class, cursor->node[1]))
-		prefetch_node(node_child(class, cursor->node[1], next),
-			      sizeof(struct leaf_narrow));
+		narrow_prefetch(node_child(class, cursor->node[1], next),
+				sizeof(struct leaf_narrow));
 }
 
 /*

@@ -8,6 +8,51 @@
 
 #include "core/btree.h"
 
+/* A node that is soon to be walked, copied or changed. */
+static inline void narrow_prefetch(const char *node, size_t size)
+{
+#pragma GCC unroll 10
+	for (size_t at = 0; at < size; at += 64)
+		__builtin_prefetch(node + at);
+}
+
+/*
+ * gpmm__cursor_seek(), but for cursor->root, which is not empty nor wide.
+ * Readers have had the lines of a node, one by one, since it was written: all
+ * are asked for before the first is looked at (pool.c says what it bought).
+ * Vectors are as narrow as the stores that a search may come right behind: a
+ * wider one would wait for them, and so for all before them.
+ */
+static ALWAYS_INLINE void narrow_seek(struct gpmm_iter *cursor, uintptr_t root,
+				      uint64_t granule)
+{
+	enum node_class leaf = narrow_leaf_class(root);
+	int32_t query = narrow_at(granule);
+	void *node = root_node(root);
+	unsigned int n;
+
+	for (unsigned int height = root_height(root); height; height--) {
+		struct inner_arrays inner = narrow_arrays(
+			narrow_inner_class(root, height), node);
+
+		node_visit();
+		n = narrow_count(inner.key, inner.cap, query);
+		n -= n > 0;
+		cursor->node[height] = node;
+		cursor->at[height] = n;
+		node = inner.child[n];
+		if (height > 1)
+			narrow_prefetch(node, sizeof(struct inner_narrow));
+		else
+			narrow_prefetch(node, sizeof(struct leaf_narrow));
+	}
+	node_visit();
+	n = narrow_count(node, node_cap(leaf), query);
+	n -= n && narrow_record(leaf, node, n - 1)->last >= granule;
+	cursor->node[0] = node;
+	cursor->at[0] = n;
+}
+
 /* The first granule of item @i of a leaf that is not wide; false: no such. */
 static inline bool narrow_first(enum node_class class, const void *node,
 				unsigned int i, uint64_t *first)

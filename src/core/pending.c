@@ -49,49 +49,6 @@ static inline bool is_span(struct pending *pending, unsigned int i,
 	       area_at(pending, i)->record.last == span.last;
 }
 
-/* --------------------------------------------------------------- merging --- */
-
-/* Would an item at the position merge with the one before it in the tree? */
-static inline bool joins_before(const struct gpmm_iter *at,
-				const struct item *item)
-{
-	const struct gpmm_record *record;
-	struct item before;
-
-	if (!at->at[0])
-		return gpmm__cursor_before(at, &before) &&
-		       before.last + 1 == item->first &&
-		       plan_items_are_like(&before, item);
-	record = narrow_record(narrow_leaf_class(at->root), at->node[0],
-			       at->at[0] - 1);
-	return record->last + UINT64_C(1) == item->first &&
-	       plan_is_like(record, item);
-}
-
-/* Or with the one behind that which is at the position? */
-static inline bool joins_after(const struct plan *plan,
-			       const struct gpmm_iter *at,
-			       const struct item *item)
-{
-	enum node_class class = narrow_leaf_class(at->root);
-	unsigned int i = at->at[0] + 1;
-	uint64_t first;
-
-	if (!narrow_first(class, at->node[0], i, &first))
-		return gpmm__plan_joins_next(plan, item);
-	return first == item->last + 1 &&
-	       plan_is_like(narrow_record(class, at->node[0], i), item);
-}
-
-/* Would an item merge with nothing in the tree, in the place of that there? */
-static inline bool is_alone(const struct plan *plan,
-			    const struct gpmm_iter *at,
-			    const struct item *item)
-{
-	return !plan->merge ||
-	       (!joins_before(at, item) && !joins_after(plan, at, item));
-}
-
 /* ---------------------------------------------------------------- adding --- */
 
 /* The transaction's, made when it is first wanted. */
@@ -115,7 +72,7 @@ static struct pending *make(struct gpmm_txn *txn)
  * Was one whole item of a narrow tree asked for by its span? Then the way leads
  * to it still, and not past it as after all else that is unmapped.
  */
-static inline bool is_one(const struct plan *plan)
+static inline bool was_one(const struct plan *plan)
 {
 	return plan->local && plan->at.at[0] == plan->place;
 }
@@ -161,7 +118,7 @@ static void insert(struct pending *pending, const struct plan *plan)
 	narrow_get(class, plan->leaf, plan->place, &item);
 	area->record = *narrow_record(class, plan->leaf, plan->place);
 	area->gone = true;
-	area->alone = is_alone(plan, &plan->at, &item);
+	area->alone = plan_is_alone(plan, &plan->at, &item);
 }
 
 int gpmm__pending_add(struct gpmm_txn *txn)
@@ -169,7 +126,7 @@ int gpmm__pending_add(struct gpmm_txn *txn)
 	struct pending *pending;
 	int ret;
 
-	if (!is_one(&txn->plan))
+	if (!was_one(&txn->plan))
 		return PLAN_NOT;
 	pending = make(txn);
 	if (!pending)
@@ -267,7 +224,7 @@ static int replace(struct gpmm_txn *txn, struct pending_area *area,
 	int ret;
 
 	gpmm__cursor_seek(&way, txn->tree.root, item->first);
-	if (!is_alone(&txn->plan, &way, item))
+	if (!plan_is_alone(&txn->plan, &way, item))
 		return PLAN_NOT;
 	ret = gpmm__txn_put(txn, item);
 	if (ret)

@@ -42,20 +42,7 @@ static int unmap_span(struct plan *plan, struct span span)
 	return 0;
 }
 
-/* Most often it is one item as a whole that goes. */
-static bool is_one(const struct plan *plan, struct span span)
-{
-	enum node_class class = narrow_leaf_class(plan->root);
-	const void *leaf = plan->at.node[0];
-	unsigned int at = plan->at.at[0];
-	uint64_t first;
-
-	return root_node(plan->root) && !root_is_wide(plan->root) &&
-	       narrow_first(class, leaf, at, &first) && first == span.first &&
-	       narrow_record(class, leaf, at)->last == span.last;
-}
-
-/* Precondition: is_one() */
+/* Precondition: plan_is_one() */
 static int unmap_one(struct plan *plan, struct span span)
 {
 	struct item old;
@@ -78,7 +65,7 @@ int gpmm__plan_unmap(struct plan *plan, struct span span)
 	int ret;
 
 	plan_start(plan, span.first);
-	if (is_one(plan, span))
+	if (plan_is_one(plan, span))
 		return unmap_one(plan, span);
 	ret = unmap_span(plan, span);
 	return ret ? ret : gpmm__plan_finish(plan);
@@ -119,35 +106,7 @@ static int merge_within(struct plan *plan)
 }
 
 /*
- * Can a new item before @next, where the one at the position starts, merge with
- * nothing? At position 0 there is nothing before it in the whole tree: inner
- * keys are exact.
- */
-static bool stands_alone(const struct plan *plan, const struct item *item,
-			 uint64_t next)
-{
-	enum node_class class = narrow_leaf_class(plan->root);
-	const void *leaf = plan->at.node[0];
-	unsigned int at = plan->at.at[0];
-	const struct gpmm_record *before;
-	uint64_t first;
-
-	if (!root_node(plan->root) || root_is_wide(plan->root))
-		return false;
-	if (item->last + 1 == next &&
-	    (narrow_first(class, leaf, at, &first) ?
-		     plan_is_like(narrow_record(class, leaf, at), item) :
-		     gpmm__plan_joins_next(plan, item)))
-		return false;
-	if (!at)
-		return true;
-	before = narrow_record(class, leaf, at - 1);
-	return before->last + UINT64_C(1) < item->first ||
-	       !plan_is_like(before, item);
-}
-
-/*
- * Precondition: stands_alone(), and a note of the place.
+ * Precondition: plan_stands_alone(), and a note of the place.
  * Field by field, as the item has just been written: a vector of what two
  * stores wrote is loaded once both are done, and so all stores before them. A
  * commit's have to wait for the readers' CPUs.
@@ -190,7 +149,7 @@ int gpmm__plan_map_alone(struct plan *plan, const struct item *item)
 		return -EINVAL;
 	plan_start(plan, span.first);
 	if ((cursor_first(&plan->at, &next) && next <= span.last) ||
-	    !stands_alone(plan, item, next))
+	    !plan_stands_alone(plan, item, next))
 		return PLAN_NOT;
 	note_gap(plan, item, next);
 	ret = plan_add_edit(plan, EDIT_MAP, item, span, 0);
@@ -214,7 +173,7 @@ int gpmm__plan_map(struct plan *plan, const struct item *item, bool replace)
 		return ret;
 	if (!plan->removed) {
 		note_gap(plan, item, next);
-		if (stands_alone(plan, item, next))
+		if (plan_stands_alone(plan, item, next))
 			return map_one(plan, item);
 	}
 	ret = insert(plan, item);
@@ -264,7 +223,7 @@ static int update_item(struct plan *plan, const struct item *old,
 	return protect_item(plan, old, span, flags);
 }
 
-/* Precondition: is_one() */
+/* Precondition: plan_is_one() */
 static int protect_one(struct plan *plan, struct span span,
 		       gpmm_protect_fn *update, void *arg)
 {
@@ -303,7 +262,7 @@ int gpmm__plan_protect(struct plan *plan, struct span span,
 	int ret;
 
 	plan_start(plan, span.first);
-	if (is_one(plan, span))
+	if (plan_is_one(plan, span))
 		return protect_one(plan, span, update, arg);
 	while (plan_next_old(plan, span, &old)) {
 		ret = update_item(plan, &old, span, update, arg);

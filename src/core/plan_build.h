@@ -163,6 +163,89 @@ static inline bool plan_items_are_like(const struct item *a,
 /* And the item next to it, wherever it is in the tree: does it run on? */
 bool gpmm__plan_joins_next(const struct plan *plan, const struct item *item);
 
+/* Is the span that of the item at the position? Most often it is. */
+static inline bool plan_is_one(const struct plan *plan, struct span span)
+{
+	enum node_class class = narrow_leaf_class(plan->root);
+	const void *leaf = plan->at.node[0];
+	unsigned int at = plan->at.at[0];
+	uint64_t first;
+
+	return root_node(plan->root) && !root_is_wide(plan->root) &&
+	       narrow_first(class, leaf, at, &first) && first == span.first &&
+	       narrow_record(class, leaf, at)->last == span.last;
+}
+
+/*
+ * Can a new item before @next, where the one at the position starts, merge with
+ * nothing? At position 0 there is nothing before it in the whole tree: inner
+ * keys are exact.
+ */
+static inline bool plan_stands_alone(const struct plan *plan,
+				     const struct item *item, uint64_t next)
+{
+	enum node_class class = narrow_leaf_class(plan->root);
+	const void *leaf = plan->at.node[0];
+	unsigned int at = plan->at.at[0];
+	const struct gpmm_record *before;
+	uint64_t first;
+
+	if (!root_node(plan->root) || root_is_wide(plan->root))
+		return false;
+	if (item->last + 1 == next &&
+	    (narrow_first(class, leaf, at, &first) ?
+		     plan_is_like(narrow_record(class, leaf, at), item) :
+		     gpmm__plan_joins_next(plan, item)))
+		return false;
+	if (!at)
+		return true;
+	before = narrow_record(class, leaf, at - 1);
+	return before->last + UINT64_C(1) < item->first ||
+	       !plan_is_like(before, item);
+}
+
+/* Would an item at the position merge with the one before it in the tree? */
+static inline bool plan_joins_before(const struct gpmm_iter *at,
+				     const struct item *item)
+{
+	const struct gpmm_record *record;
+	struct item before;
+
+	if (!at->at[0])
+		return gpmm__cursor_before(at, &before) &&
+		       before.last + 1 == item->first &&
+		       plan_items_are_like(&before, item);
+	record = narrow_record(narrow_leaf_class(at->root), at->node[0],
+			       at->at[0] - 1);
+	return record->last + UINT64_C(1) == item->first &&
+	       plan_is_like(record, item);
+}
+
+/* Or with the one behind that which is at the position? */
+static inline bool plan_joins_after(const struct plan *plan,
+				    const struct gpmm_iter *at,
+				    const struct item *item)
+{
+	enum node_class class = narrow_leaf_class(at->root);
+	unsigned int i = at->at[0] + 1;
+	uint64_t first;
+
+	if (!narrow_first(class, at->node[0], i, &first))
+		return gpmm__plan_joins_next(plan, item);
+	return first == item->last + 1 &&
+	       plan_is_like(narrow_record(class, at->node[0], i), item);
+}
+
+/* Would an item merge with nothing in the tree, in the place of that there? */
+static inline bool plan_is_alone(const struct plan *plan,
+				 const struct gpmm_iter *at,
+				 const struct item *item)
+{
+	return !plan->merge ||
+	       (!plan_joins_before(at, item) &&
+		!plan_joins_after(plan, at, item));
+}
+
 /* ----------------------------------------------------------- finishing --- */
 
 /* Is the position right behind what gives way, and still in its leaf? */

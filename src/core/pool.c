@@ -4,36 +4,12 @@
 
 #include "core/pool.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define POOL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POOL_ASAN 1
-#endif
-#endif
-
-#ifdef POOL_ASAN
-#include <sanitizer/asan_interface.h>
-#define poison(p, n)	ASAN_POISON_MEMORY_REGION(p, n)
-#define unpoison(p, n)	ASAN_UNPOISON_MEMORY_REGION(p, n)
-#else
-#define poison(p, n)	((void)0)
-#define unpoison(p, n)	((void)0)
-#endif
-
 #ifdef GPMM_DOUBLE
-static void count_taken(struct pool *pool, enum node_class class)
-{
-	assert(pool->reserved[class]);
-	pool->reserved[class]--;
-}
-
 static void count_given(struct pool *pool, enum node_class class)
 {
 	pool->reserved[class]++;
 }
 #else
-#define count_taken(pool, class)	((void)0)
 #define count_given(pool, class)	((void)0)
 #endif
 
@@ -123,7 +99,7 @@ static int grow(struct pool *pool, enum node_class class)
 		.nodes = (uint8_t)n,
 		.free_count = (uint8_t)n,
 	};
-	poison(slab->first, n * size);
+	asan_poison(slab->first, n * size);
 	link_to(pool, slab, BIN_EMPTY);
 	pool->empty++;
 	pool->slabs[class]++;
@@ -145,7 +121,7 @@ static void slab_free(struct pool *pool, struct slab *slab)
 	pool->nodes[class] -= slab->nodes;
 	pool->free[class] -= slab->free_count;
 	pool->node_bytes -= slab->nodes * node_size(class);
-	unpoison(slab, SLAB_BYTES);
+	asan_unpoison(slab, SLAB_BYTES);
 	gpmm__slab_free(&pool->chunks, slab->chunk, slab);
 }
 
@@ -160,57 +136,27 @@ int gpmm__pool_grow(struct pool *pool, enum node_class class, size_t n)
 	return ret;
 }
 
-/* The slab with about the fewest free nodes of those that have some. */
-static struct slab *fullest(struct pool *pool, enum node_class class)
+/* About the fullest of those that have some free nodes. */
+struct slab *gpmm__pool_open(struct pool *pool, enum node_class class)
 {
-	for (unsigned int bin = BIN_FULL + 1; bin <= BIN_EMPTY; bin++)
-		if (pool->bin[class][bin])
-			return pool->bin[class][bin];
-	return NULL;
+	unsigned int bin = BIN_FULL + 1;
+
+	while (!pool->bin[class][bin])
+		bin++;
+	pool->open[class] = pool->bin[class][bin];
+	return pool->open[class];
 }
 
-/*
- * Node @i is the next to be taken, most likely by the next change. Readers may
- * have looked at it in its life before: have its lines back by then. With this
- * and what seek_narrow() asks for a pair beside a reader takes 501 ns for 853 at
- * 64 areas, 969 for 1805 at 4096 (bench/bench_set_change --quick --only=gpmm,
- * least of three by turns).
- */
-static inline void prefetch_node(const struct slab *slab, unsigned int i)
+void gpmm__pool_taken(struct pool *pool, struct slab *slab)
 {
-	size_t size = node_size(slab->class);
-	const char *node = slab->first + i * size;
-
-#pragma GCC unroll 4
-	for (size_t at = 0; at < size; at += 64)
-		prefetch_write(node + at);
+	rebin(pool, slab);
+	if (!slab->free)
+		pool->open[slab->class] = NULL;
 }
 
 void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)
 {
-	struct slab *slab = pool->open[class];
-	unsigned int i;
-	void *node;
-
-	if (!slab)
-		slab = pool->open[class] = fullest(pool, class);
-	assert(slab);
-	count_taken(pool, class);
-	i = (unsigned int)__builtin_ctzll(slab->free);
-	slab->free &= slab->free - 1;
-	slab->meta[i] = stamp * 2 + 1;
-	pool->free[class]--;
-	slab->free_count--;
-	/* In between nobody looks for it, and to move it is not cheap. */
-	if (!slab->free || slab->bin == BIN_EMPTY)
-		rebin(pool, slab);
-	if (!slab->free)
-		pool->open[class] = NULL;
-	node = slab->first + i * node_size(class);
-	if (slab->free)
-		prefetch_node(slab, (unsigned int)__builtin_ctzll(slab->free));
-	unpoison(node, node_size(class));
-	return node;
+	return pool_take(pool, class, stamp);
 }
 
 static void put_back(struct pool *pool, struct slab *slab, void *node)
@@ -218,7 +164,7 @@ static void put_back(struct pool *pool, struct slab *slab, void *node)
 	unsigned int i = slab_index(slab, node);
 
 	assert(!(slab->free >> i & 1));
-	poison(node, node_size(slab->class));
+	asan_poison(node, node_size(slab->class));
 	count_given(pool, slab->class);
 	slab->free |= UINT64_C(1) << i;
 	slab->free_count++;

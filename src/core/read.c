@@ -52,7 +52,7 @@ uint64_t gpmm_set_generation(const struct gpmm_set *set)
 	return __atomic_load_n(&set->generation, __ATOMIC_ACQUIRE);
 }
 
-/* The reader's half of publish() in txn.c. */
+/* The reader's half of publish() in publish.h. */
 struct gpmm_view gpmm_set_view_rcu(const struct gpmm_set *set)
 {
 	return (struct gpmm_view){ set, rcu_read(&set->face.root) };

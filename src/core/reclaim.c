@@ -3,14 +3,6 @@
 
 #include "core/set.h"
 
-/*
- * Below this, waiting costs more than the memory: a wait interrupts all readers
- * twice. A writer who fills 4 MiB in a millisecond brings the slowest thousandth
- * of a reader's lookups to 3 us at 512 areas and 5 at 32764, for 1 and 3 with
- * 16 MiB (medians of four bench/bench_set_writer --quick --only=gpmm).
- */
-#define LIMBO_LEAST	((size_t)16 << 20)
-
 /* This thread is in release callbacks, and so holds some set's reclaiming. */
 static _Thread_local bool releasing;
 
@@ -59,24 +51,6 @@ void gpmm__limbo_fini(struct limbo *limbo)
 	lock_fini(&limbo->reclaiming);
 }
 
-size_t gpmm__limbo_bytes(const struct limbo *limbo)
-{
-	return limbo->open.nodes.bytes + limbo->waiting_bytes;
-}
-
-static bool is_empty(const struct batch *batch)
-{
-	return !batch->hosts.len && !batch->nodes.head;
-}
-
-bool gpmm__limbo_wants_worker(struct limbo *limbo)
-{
-	if (limbo->queued || is_empty(&limbo->open))
-		return false;
-	limbo->queued = true;
-	return true;
-}
-
 bool gpmm__limbo_makes_wait(const struct gpmm_set *set)
 {
 	size_t max = set->limbo_max;
@@ -87,7 +61,7 @@ bool gpmm__limbo_makes_wait(const struct gpmm_set *set)
 		max = set->pool.chunks.bytes / 4;
 		max = max > LIMBO_LEAST ? max : LIMBO_LEAST;
 	}
-	return gpmm__limbo_bytes(&set->limbo) > max;
+	return limbo_bytes(&set->limbo) > max;
 }
 
 /* Context: reclaiming held. Return: whether there is anything. */
@@ -100,7 +74,7 @@ static bool take(struct gpmm_set *set, struct batch *batch)
 	limbo->open = (struct batch){ 0 };
 	limbo->waiting_bytes = batch->nodes.bytes;
 	lock_release(&set->lock);
-	return !is_empty(batch);
+	return !batch_is_empty(batch);
 }
 
 /* Context: reclaiming held, a grace period later. */
@@ -123,7 +97,7 @@ void gpmm__set_leave_to_worker(struct gpmm_set *set)
 	bool wake;
 
 	lock_acquire(&set->lock);
-	wake = gpmm__limbo_wants_worker(&set->limbo);
+	wake = limbo_wants_worker(&set->limbo);
 	lock_release(&set->lock);
 	if (wake)
 		gpmm__worker_add(&set->limbo.work);

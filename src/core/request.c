@@ -9,6 +9,7 @@
 #include <gpmm/host.h>
 
 #include "core/plan_build.h"
+#include "core/request.h"
 #include "core/set.h"
 
 /* -------------------------------------------------------------- planning --- */
@@ -17,21 +18,6 @@
 static uint64_t top_granule(const struct gpmm_set *set)
 {
 	return UINT64_MAX >> set->txn.was.shift;
-}
-
-/* From bytes to granules; -EINVAL where the range is off the set's granule,
- * empty or wraps. */
-static int to_granules(const struct gpmm_set *set, uint64_t start,
-		       uint64_t size, struct span *span)
-{
-	unsigned int shift = set->txn.was.shift;
-
-	if (!range_to_span(start, size, span) ||
-	    !is_aligned(start | size, UINT64_C(1) << shift))
-		return -EINVAL;
-	span->first >>= shift;
-	span->last >>= shift;
-	return 0;
 }
 
 static bool touches_poison(const struct gpmm_set *set, struct span span)
@@ -167,46 +153,6 @@ int gpmm__txn_put(struct gpmm_txn *txn, const struct item *item)
 	return 0;
 }
 
-/* Where the area's host memory begins; 0 where it has not that much. */
-static uintptr_t host_address(const struct gpmm_area *area)
-{
-	uintptr_t base = (uintptr_t)gpmm_host_addr(area->host);
-	uintptr_t at = area->hva ? (uintptr_t)area->hva : base;
-	uint64_t size = gpmm_host_size(area->host);
-
-	return at - base < size && area->size <= size - (at - base) ? at : 0;
-}
-
-/* Check what the embedder wants mapped, and make an item of it. */
-static int area_to_item(const struct gpmm_set *set,
-			const struct gpmm_area *area, struct item *item)
-{
-	uint64_t link = (uintptr_t)area->owner;
-	struct span span;
-
-	if (to_granules(set, area->start, area->size, &span) ||
-	    area->reserved || (area->hva && !area->host))
-		return -EINVAL;
-	*item = (struct item){
-		.first = span.first,
-		.last = span.last,
-		.host = area->host,
-		.backend = area->backend ? area->backend : set->backend,
-		.flags = area->flags,
-		.touched = true,
-	};
-	if (area->backend && !gpmm__backend_is_valid(area->backend))
-		return -EINVAL;
-	if (area->host) {
-		link = host_address(area);
-		if (!link)
-			return -EINVAL;
-		link -= area->start;
-	}
-	item->link = link;
-	return 0;
-}
-
 /*
  * Areas are pending: map one in the place of one of them, or an area more that
  * has nothing to do with them. Return: as gpmm_txn_map(), or PLAN_NOT.
@@ -284,7 +230,7 @@ int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 static int changeable(const struct gpmm_txn *txn, uint64_t start,
 		      uint64_t size, struct span *span)
 {
-	if (to_granules(txn->set, start, size, span))
+	if (range_to_granules(txn->set, start, size, span))
 		return -EINVAL;
 	return touches_poison(txn->set, *span) ? -EIO : 0;
 }

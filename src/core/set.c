@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A set's life; changes that are transactions of one; poison and figures. */
+/* A set's life; poison and figures. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -135,7 +135,7 @@ static bool settle(struct gpmm_set *set)
 
 	lock_acquire(&set->lock);
 	gpmm__pool_trim(&set->pool);
-	more = gpmm__set_gather(set, true) || gpmm__limbo_bytes(&set->limbo);
+	more = gpmm__set_gather(set, true) || limbo_bytes(&set->limbo);
 	free_scratch(&set->txn);
 	lock_release(&set->lock);
 	return more;
@@ -145,7 +145,7 @@ static bool settle(struct gpmm_set *set)
 int gpmm_set_drain(struct gpmm_set *set)
 {
 	bool more = true;
-	int ret = gpmm__set_lock(set);
+	int ret = set_lock(set);
 
 	if (ret)
 		return ret;
@@ -158,90 +158,6 @@ int gpmm_set_drain(struct gpmm_set *set)
 	if (!ret && more)
 		gpmm__set_leave_to_worker(set);
 	return ret;
-}
-
-/* ------------------------------------------------- transactions of one --- */
-
-static int end(struct gpmm_txn *txn, int ret)
-{
-	if (!ret)
-		return gpmm_txn_commit(txn);
-	gpmm_txn_abort(txn);
-	return ret;
-}
-
-int gpmm_set_map(struct gpmm_set *set, const struct gpmm_area *area,
-		 unsigned int how)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_map(txn, area, how));
-}
-
-int gpmm_set_unmap(struct gpmm_set *set, gpmm_gpa_t start, uint64_t size)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_unmap(txn, start, size));
-}
-
-int gpmm_set_protect(struct gpmm_set *set, gpmm_gpa_t start, uint64_t size,
-		     gpmm_protect_fn *update, void *arg)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_protect(txn, start, size, update,
-						     arg));
-}
-
-bool gpmm_protect_to(void *arg, const struct gpmm_area *area, uint32_t *flags)
-{
-	(void)area;
-	*flags = *(uint32_t *)arg;
-	return true;
-}
-
-int gpmm_set_clear(struct gpmm_set *set)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_clear(txn));
-}
-
-int gpmm_set_split(struct gpmm_set *set, gpmm_gpa_t at)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_split(txn, at));
-}
-
-int gpmm_set_shrink_left(struct gpmm_set *set, gpmm_gpa_t addr, uint64_t size)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_shrink_left(txn, addr, size));
-}
-
-int gpmm_set_shrink_right(struct gpmm_set *set, gpmm_gpa_t addr, uint64_t size)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_shrink_right(txn, addr, size));
-}
-
-int gpmm_set_merge(struct gpmm_set *set, gpmm_gpa_t start, uint64_t size)
-{
-	struct gpmm_txn *txn;
-	int ret = gpmm_txn_begin(set, &txn);
-
-	return ret ? ret : end(txn, gpmm_txn_merge(txn, start, size));
 }
 
 /* ---------------------------------------------------------------- poison --- */
@@ -288,7 +204,7 @@ static int repair_locked(struct gpmm_set *set)
 
 int gpmm_set_repair(struct gpmm_set *set)
 {
-	int ret = gpmm__set_lock(set);
+	int ret = set_lock(set);
 
 	if (ret)
 		return ret;
@@ -307,7 +223,7 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 	*stats = (struct gpmm_set_stats){ 0 };
 	if (lock_acquire(&set->lock))
 		return;
-	limbo = gpmm__limbo_bytes(&set->limbo);
+	limbo = limbo_bytes(&set->limbo);
 	unused = gpmm__pool_free_bytes(&set->pool);
 	*stats = (struct gpmm_set_stats){
 		.areas = set->areas,
@@ -378,7 +294,7 @@ static size_t tree_bytes(uintptr_t root, const void *node, unsigned int height)
 static bool none_lost(const struct gpmm_set *set)
 {
 	uintptr_t root = set->txn.was.root;
-	size_t bytes = gpmm__limbo_bytes(&set->limbo) +
+	size_t bytes = limbo_bytes(&set->limbo) +
 		       gpmm__pool_free_bytes(&set->pool);
 
 	if (root)

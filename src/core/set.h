@@ -7,7 +7,7 @@
  *   set->limbo.reclaiming	whoever waits for a grace period; taken before
  *			set->lock, which is not held over the wait
  * Readers take neither: they read face.root, once a snapshot, in a read section.
- * Published by publish() in txn.c; read by gpmm_set_view_rcu() in read.c.
+ * Published by publish() in publish.h; read by gpmm_set_view_rcu() in read.c.
  */
 #ifndef GPMM_CORE_SET_H
 #define GPMM_CORE_SET_H
@@ -109,6 +109,29 @@ static inline void txn_catch_up(struct gpmm_txn *txn)
 }
 
 /* Take the lock. Return: 0, or -EDEADLK for a reader or the holder. */
-int gpmm__set_lock(struct gpmm_set *set);
+static inline int set_lock(struct gpmm_set *set)
+{
+	if (rcu_inside(set->txn.was.flavor))
+		return -EDEADLK;
+	return lock_acquire(&set->lock);
+}
+
+/* Begin a transaction. Context: locked; it is until the transaction's end. */
+struct gpmm_txn *gpmm__txn_start(struct gpmm_set *set);
+
+/* End it as its only request did. */
+static inline int txn_end(struct gpmm_txn *txn, int ret)
+{
+	if (!ret)
+		return gpmm_txn_commit(txn);
+	gpmm_txn_abort(txn);
+	return ret;
+}
+
+/*
+ * Tell the backends, and remember what they could not undo.
+ * Return: 0; -ENOMEM; or what a backend returned, and none keeps any of it.
+ */
+int gpmm__txn_tell(struct gpmm_txn *txn);
 
 #endif

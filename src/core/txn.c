@@ -8,17 +8,9 @@
 
 #include <gpmm/host.h>
 
-#include "core/find.h"
-#include "core/set.h"
+#include "core/publish.h"
 
 /* ---------------------------------------------------------- begin and end --- */
-
-int gpmm__set_lock(struct gpmm_set *set)
-{
-	if (rcu_inside(set->txn.was.flavor))
-		return -EDEADLK;
-	return lock_acquire(&set->lock);
-}
 
 /* Start from what is published, with a top of one's own where there is one. */
 static void start(struct gpmm_txn *txn)
@@ -32,15 +24,19 @@ static void start(struct gpmm_txn *txn)
 	txn->changed = false;
 }
 
+struct gpmm_txn *gpmm__txn_start(struct gpmm_set *set)
+{
+	start(&set->txn);
+	return &set->txn;
+}
+
 int gpmm_txn_begin(struct gpmm_set *set, struct gpmm_txn **txn_out)
 {
-	int ret = gpmm__set_lock(set);
+	int ret = set_lock(set);
 
-	if (ret)
-		return ret;
-	*txn_out = &set->txn;
-	start(*txn_out);
-	return 0;
+	if (!ret)
+		*txn_out = gpmm__txn_start(set);
+	return ret;
 }
 
 /* Forget the transaction; the lock is still held. */
@@ -84,17 +80,6 @@ void gpmm_txn_abort(struct gpmm_txn *txn)
 	drop(txn);
 }
 
-/* Hand over to limbo what readers may still be looking at. */
-static void retire(struct gpmm_txn *txn)
-{
-	struct gpmm_set *set = txn->set;
-	struct limbo *limbo = &set->limbo;
-
-	for (size_t i = 0; i < txn->plan.dropped.len; i++)
-		vec_push(&limbo->open.hosts, txn->plan.dropped.v[i]);
-	node_list_join(&limbo->open.nodes, &txn->tree.retired);
-}
-
 /*
  * Keep the top for the next transaction, if it is this one's own and there is
  * room for a copy. Return: the root to publish.
@@ -102,43 +87,17 @@ static void retire(struct gpmm_txn *txn)
 static uintptr_t keep_top(struct gpmm_txn *txn)
 {
 	uintptr_t root = txn->tree.root;
-	enum node_class class;
-	void *copy;
 
 	if (txn->was.top)
 		node_list_add(&txn->tree.retired, root_node(txn->was.root));
 	txn->was.top = 0;
-	if (!root_node(root))
-		return 0;
-	class = root_class(root, root_height(root));
-	if (!node_is_of(root_node(root), txn->tree.stamp) ||
-	    !pool_spares(txn->tree.pool, class))
-		return root;
-	copy = gpmm__pool_take(txn->tree.pool, class, txn->tree.stamp);
-	memcpy(copy, root_node(root), node_size(class));
+	if (!root_node(root) ||
+	    !node_is_of(root_node(root), txn->tree.stamp) ||
+	    !pool_spares(txn->tree.pool,
+			 root_class(root, root_height(root)), 1))
+		return root_node(root) ? root : 0;
 	txn->was.top = root;
-	return (uintptr_t)copy | (root & ROOT_BITS);
-}
-
-/*
- * Readers see all of it from the store of root on; they read it in
- * gpmm_set_view_rcu(). The generation goes after it, so that whoever reads the
- * new generation finds the new root.
- */
-static void publish(struct gpmm_txn *txn, uintptr_t root)
-{
-	struct gpmm_set *set = txn->set;
-
-	/* With this root or the one before, either function will do. */
-	if ((root ^ txn->was.root) & ROOT_BITS)
-		__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
-				 __ATOMIC_RELAXED);
-	rcu_publish(&set->face.root, root);
-	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
-	__atomic_store_n(&set->generation, ++txn->was.generation,
-			 __ATOMIC_RELEASE);
-	txn->was.root = root;
-	txn->was.areas = txn->areas;
+	return copy_top(txn->tree.pool, root, txn->tree.stamp);
 }
 
 /*
@@ -178,8 +137,7 @@ static int prepare(struct gpmm_txn *txn)
 	return ret ? ret : gpmm__tell_prepare(&txn->tell);
 }
 
-/* Tell the backends, and remember what they could not undo. */
-static int tell(struct gpmm_txn *txn)
+int gpmm__txn_tell(struct gpmm_txn *txn)
 {
 	size_t stuck = 0;
 	int ret = prepare(txn);
@@ -191,23 +149,6 @@ static int tell(struct gpmm_txn *txn)
 	return ret;
 }
 
-/*
- * Let go of the lock; see to limbo. The worker comes in any case: what limbo
- * held is then free, and it alone gives that back.
- */
-static void finish(struct gpmm_set *set)
-{
-	bool wait = gpmm__limbo_makes_wait(set);
-	bool wake = gpmm__limbo_wants_worker(&set->limbo);
-
-	set->stalls += wait;
-	lock_release(&set->lock);
-	if (wake)
-		gpmm__worker_add(&set->limbo.work);
-	if (wait)
-		gpmm__set_reclaim(set);
-}
-
 int gpmm_txn_commit(struct gpmm_txn *txn)
 {
 	int ret = rcu_inside(txn->was.flavor) ? -EDEADLK : 0;
@@ -215,7 +156,7 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 	if (!ret)
 		txn_catch_up(txn);
 	if (!ret && txn->plan.edits.len)
-		ret = tell(txn);
+		ret = gpmm__txn_tell(txn);
 	if (ret || !txn->changed) {
 		drop(txn);
 		return ret;

@@ -5,7 +5,6 @@
 #include "guest/raw.h"
 #include "guest/section.h"
 
-#define ALWAYS_INLINE __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline, cold))
 
 static inline uint64_t least(uint64_t a, uint64_t b)
@@ -23,7 +22,7 @@ static inline void tell(uint64_t *done, uint64_t bytes)
 typedef size_t step_fn(void *hva, uint64_t at, uint64_t size, void *arg);
 
 /* One run of host memory after another; @step is inlined into each caller. */
-static inline ALWAYS_INLINE int
+static ALWAYS_INLINE int
 walk(const struct gpmm_guest *guest, gpmm_gpa_t gpa, uint64_t size,
      uint32_t access, uint64_t *at, step_fn *step, void *arg)
 {
@@ -51,7 +50,7 @@ walk(const struct gpmm_guest *guest, gpmm_gpa_t gpa, uint64_t size,
 	return 0;
 }
 
-static inline ALWAYS_INLINE int
+static ALWAYS_INLINE int
 walk_all(const struct gpmm_guest *guest, gpmm_gpa_t gpa, uint64_t size,
 	 uint32_t access, uint64_t *done, step_fn *step, void *arg)
 {

@@ -5,9 +5,8 @@
 #include <errno.h>
 
 #include "nested/table.h"
+#include "util/inline.h"
 #include "util/rcu.h"
-
-#define ALWAYS_INLINE __attribute__((always_inline))
 
 /* Where a walk has ended. */
 struct walk {
@@ -130,7 +129,7 @@ static inline uint64_t next_entry(const struct gpmm_nested *t, gpmm_gpa_t gpa,
  * The same as descend_any(), in as few instructions as can be: the fewer there
  * are, the sooner the processor comes to the loads of the next walk.
  */
-static inline ALWAYS_INLINE struct last
+static ALWAYS_INLINE struct last
 descend(const struct gpmm_nested *t, gpmm_gpa_t gpa)
 {
 	uint64_t entry;
@@ -197,7 +196,7 @@ static void explain(const struct gpmm_nested *t, gpmm_gpa_t gpa,
 }
 
 /* The walk where its last entry is no usual leaf. */
-static inline ALWAYS_INLINE struct walk
+static ALWAYS_INLINE struct walk
 judge(const struct gpmm_nested *t, gpmm_gpa_t gpa, uint32_t access,
       struct last last)
 {
@@ -217,7 +216,7 @@ judge(const struct gpmm_nested *t, gpmm_gpa_t gpa, uint32_t access,
 	return walk;
 }
 
-static inline ALWAYS_INLINE struct walk
+static ALWAYS_INLINE struct walk
 find_leaf(const struct gpmm_nested *t, gpmm_gpa_t gpa, uint32_t access)
 {
 	const struct usual_leaf *usual;

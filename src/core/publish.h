@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How a transaction ends that has changed the tree. None of it can fail. */
+#ifndef GPMM_CORE_PUBLISH_H
+#define GPMM_CORE_PUBLISH_H
+
+#include "core/find.h"
+#include "core/set.h"
+
+/*
+ * A copy of the top, @root's, for readers; there is a node for it. Inlined, as
+ * all that is in the way of nearly every change: see single.c.
+ */
+static ALWAYS_INLINE uintptr_t copy_top(struct pool *pool, uintptr_t root,
+					uint64_t stamp)
+{
+	enum node_class class = root_class(root, root_height(root));
+	void *copy;
+
+	if (class == LEAF_NARROW) {
+		copy = pool_take(pool, LEAF_NARROW, stamp);
+		node_copy(copy, root_node(root), sizeof(struct leaf_narrow));
+	} else {
+		copy = gpmm__pool_take(pool, class, stamp);
+		node_copy(copy, root_node(root), node_size(class));
+	}
+	return (uintptr_t)copy | (root & ROOT_BITS);
+}
+
+/*
+ * Readers see all of it from the store of root on; they read it in
+ * gpmm_set_view_rcu(). The generation goes after it, so that whoever reads the
+ * new generation finds the new root.
+ */
+static inline void publish(struct gpmm_txn *txn, uintptr_t root)
+{
+	struct gpmm_set *set = txn->set;
+
+	/* With this root or the one before, either function will do. */
+	if ((root ^ txn->was.root) & ROOT_BITS)
+		__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
+				 __ATOMIC_RELAXED);
+	rcu_publish(&set->face.root, root);
+	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
+	__atomic_store_n(&set->generation, ++txn->was.generation,
+			 __ATOMIC_RELEASE);
+	txn->was.root = root;
+	txn->was.areas = txn->areas;
+}
+
+/* Hand over to limbo what readers may still be looking at. */
+static inline void retire(struct gpmm_txn *txn)
+{
+	struct gpmm_set *set = txn->set;
+	struct limbo *limbo = &set->limbo;
+
+	for (size_t i = 0; i < txn->plan.dropped.len; i++)
+		vec_push(&limbo->open.hosts, txn->plan.dropped.v[i]);
+	node_list_join(&limbo->open.nodes, &txn->tree.retired);
+}
+
+/*
+ * Let go of the lock; see to limbo. The worker comes in any case: what limbo
+ * held is then free, and it alone gives that back.
+ */
+static inline void finish(struct gpmm_set *set)
+{
+	const size_t least = set->limbo_max ? set->limbo_max : LIMBO_LEAST;
+	bool wait = limbo_bytes(&set->limbo) > least &&
+		    gpmm__limbo_makes_wait(set);
+	bool wake = limbo_wants_worker(&set->limbo);
+
+	set->stalls += wait;
+	lock_release(&set->lock);
+	if (wake)
+		gpmm__worker_add(&set->limbo.work);
+	if (wait)
+		gpmm__set_reclaim(set);
+}
+
+#endif
