@@ -387,7 +387,7 @@ static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 	if (!ret)
 		ret = slot_budget(&kvm->sys, options, &count);
 	if (!ret)
-		ret = lock_init(&kvm->lock);
+		ret = lock_init_inner(&kvm->lock);
 	if (ret)
 		return ret;
 	ret = init_rooms(kvm, options, count);

@@ -40,7 +40,7 @@ static void stand_up(void *arg)
 {
 	struct seat *seat = arg;
 
-	if (seat->inside) {
+	if (seat->inside[OUTER] || seat->inside[INNER]) {
 		pthread_setspecific(seats.key, seat);
 		return;
 	}
@@ -70,7 +70,8 @@ static struct seat *new_seat(void)
 
 	if (!seat)
 		return NULL;
-	seat->inside = NULL;
+	seat->inside[OUTER] = NULL;
+	seat->inside[INNER] = NULL;
 	seat->waited = 0;
 	pthread_mutex_init(&seat->mutex, NULL);
 	pthread_cond_init(&seat->left, NULL);
@@ -115,7 +116,8 @@ void gpmm__seat_left(struct seat *seat)
 
 static bool is_inside(const struct seat *seat, const struct lock *lock)
 {
-	return __atomic_load_n(&seat->inside, __ATOMIC_ACQUIRE) == lock;
+	return __atomic_load_n(&seat->inside[lock->depth],
+			       __ATOMIC_ACQUIRE) == lock;
 }
 
 static void wait_for(struct seat *seat, const struct lock *lock)
@@ -145,7 +147,7 @@ static void end_friendship(struct lock *lock)
 
 /* ------------------------------------------------------------- the lock --- */
 
-int lock_init(struct lock *lock)
+static int init(struct lock *lock, enum depth depth)
 {
 	pthread_mutexattr_t attr;
 	int ret = pthread_mutexattr_init(&attr);
@@ -158,7 +160,18 @@ int lock_init(struct lock *lock)
 	lock->friend = NOBODY;
 	lock->last = NULL;
 	lock->streak = 0;
+	lock->depth = depth;
 	return -ret;
+}
+
+int lock_init(struct lock *lock)
+{
+	return init(lock, OUTER);
+}
+
+int lock_init_inner(struct lock *lock)
+{
+	return init(lock, INNER);
 }
 
 void lock_fini(struct lock *lock)
@@ -194,7 +207,7 @@ static void befriend(struct lock *lock)
 {
 	struct seat *seat = gpmm__seat;
 
-	__atomic_store_n(&seat->inside, lock, __ATOMIC_RELEASE);
+	__atomic_store_n(&seat->inside[lock->depth], lock, __ATOMIC_RELEASE);
 	__atomic_store_n(&lock->friend, seat, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lock->mutex);
 }
@@ -218,14 +231,14 @@ int gpmm__lock_acquire(struct lock *lock)
 {
 	int ret;
 
-	if (gpmm__seat && gpmm__seat->inside == lock)
+	if (gpmm__seat && is_inside(gpmm__seat, lock))
 		return -EDEADLK;
 	ret = take_mutex(lock);
 	if (ret)
 		return ret;
 	if (lock->friend != NOBODY)
 		end_friendship(lock);
-	if (is_streak(lock) && sit_down() && !gpmm__seat->inside)
+	if (is_streak(lock) && sit_down() && !gpmm__seat->inside[lock->depth])
 		befriend(lock);
 	return 0;
 }

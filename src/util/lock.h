@@ -15,12 +15,16 @@
  * takes 550 ns for 1020, at 4096 890 for 1030 (bench/bench_set_change
  * --only=gpmm --areas=N, by turns with a STREAK that nobody reaches).
  *
+ * A writer is inside of two locks at once: a set's, and a backend's within it.
+ * So each lock has a depth, and a seat names a lock for each.
+ *
  *  A  a seat's @inside is written by the thread whose it is, and names one lock
- *     at most: others that it takes meanwhile it takes by their mutex
+ *     of each depth at most: others of that depth which it takes meanwhile it
+ *     takes by their mutex
  *  B  @friend is written with the mutex held, and its seat's thread goes by
  *     what it finds there after it has stored that it is inside
- *  C  the lock is held by whoever has the mutex, once @friend is NOBODY and
- *     the friend of before is not inside; or else by the friend that is inside
+ *  C  the lock is held by whoever has the mutex, once @friend is NOBODY and the
+ *     friend of before does not name it; or else by the friend that names it
  */
 #ifndef GPMM_UTIL_LOCK_H
 #define GPMM_UTIL_LOCK_H
@@ -42,6 +46,11 @@ static inline int lock_init(struct lock *lock)
 {
 	lock->held = false;
 	return 0;
+}
+
+static inline int lock_init_inner(struct lock *lock)
+{
+	return lock_init(lock);
 }
 
 static inline void lock_fini(struct lock *lock)
@@ -79,9 +88,12 @@ static inline void lock_release(struct lock *lock)
 #else
 #include <pthread.h>
 
+/* Is a lock taken by itself, or while one that is OUTER is held? */
+enum depth { OUTER, INNER, DEPTHS };
+
 /* Where a thread says what it is inside of. Seats outlive threads. */
 struct seat {
-	struct lock *inside;	/* NULL: of no lock by friendship */
+	struct lock *inside[DEPTHS];	/* NULL: of none by friendship */
 	unsigned int waited;	/* how many wait for it to leave */
 	pthread_mutex_t mutex;	/* of those */
 	pthread_cond_t left;
@@ -98,11 +110,16 @@ struct lock {
 	/* Guarded by the mutex: who had that last, and how often in a row. */
 	const void *last;
 	unsigned int streak;
+	enum depth depth;	/* constant */
 	pthread_mutex_t mutex;
 };
 
-/* Return: 0 or -errno. */
+/*
+ * _inner: of one that is taken while another is held, again and again. They may
+ * be released in any order. Return: 0 or -errno.
+ */
 int lock_init(struct lock *lock);
+int lock_init_inner(struct lock *lock);
 void lock_fini(struct lock *lock);
 
 /* What lock_acquire() does for others than friends. */
@@ -111,9 +128,9 @@ int gpmm__lock_acquire(struct lock *lock);
 /* Wake those who wait for the seat's thread to leave. */
 void gpmm__seat_left(struct seat *seat);
 
-static inline void seat_leave(struct seat *seat)
+static inline void seat_leave(struct seat *seat, enum depth depth)
 {
-	__atomic_store_n(&seat->inside, NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&seat->inside[depth], NULL, __ATOMIC_RELEASE);
 	/* Who waits has made this CPU order the two. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(&seat->waited, __ATOMIC_RELAXED),
@@ -126,16 +143,17 @@ static inline int lock_acquire(struct lock *lock)
 {
 	struct seat *seat = gpmm__seat;
 
-	if (__atomic_load_n(&lock->friend, __ATOMIC_RELAXED) != seat ||
-	    seat->inside)
+	if (__builtin_expect(__atomic_load_n(&lock->friend,
+					     __ATOMIC_RELAXED) != seat ||
+			     seat->inside[lock->depth], 0))
 		return gpmm__lock_acquire(lock);
-	__atomic_store_n(&seat->inside, lock, __ATOMIC_RELEASE);
+	__atomic_store_n(&seat->inside[lock->depth], lock, __ATOMIC_RELEASE);
 	/* Who ends the friendship has made this CPU order the two. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(&lock->friend,
 					     __ATOMIC_RELAXED) == seat, 1))
 		return 0;
-	seat_leave(seat);
+	seat_leave(seat, lock->depth);
 	return gpmm__lock_acquire(lock);
 }
 
@@ -144,8 +162,8 @@ static inline void lock_release(struct lock *lock)
 	struct seat *seat = gpmm__seat;
 	int ret;
 
-	if (seat && seat->inside == lock) {
-		seat_leave(seat);
+	if (__builtin_expect(seat && seat->inside[lock->depth] == lock, 1)) {
+		seat_leave(seat, lock->depth);
 		return;
 	}
 	ret = pthread_mutex_unlock(&lock->mutex);
