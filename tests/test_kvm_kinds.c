@@ -129,6 +129,40 @@ static void test_a_guest_memfd_is_bound_at_its_offset(void)
 	teardown();
 }
 
+/* The kernel copies a fifth as much for the first, which can delete all. */
+static void test_only_a_guest_memfd_takes_the_second_form(void)
+{
+	setup(GPMM_HOST_GUEST_MEMFD);
+	CU_ASSERT_EQUAL(map_alone(at(0, 4, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(fake.region2_calls, 1);
+	CU_ASSERT_EQUAL(fake.region1_calls, 0);
+	begin();
+	unmap(at(0, 4, 0, GPMM_RW));
+	commit();
+	CU_ASSERT_EQUAL(kvm_fake_count(&fake), 0);
+	gpmm_host_put(host);
+	make_host(GPMM_HOST_ANON);
+	CU_ASSERT_EQUAL(map_alone(at(0, 4, 0, GPMM_RW)), 0);
+	CU_ASSERT_EQUAL(fake.region2_calls, 1);
+	CU_ASSERT_EQUAL(fake.region1_calls, 2);
+	teardown();
+}
+
+static void test_a_refused_form_changes_nothing(void)
+{
+	setup(GPMM_HOST_GUEST_MEMFD);
+	fake.has_region2 = false;
+	begin();
+	CU_ASSERT_EQUAL(be->ops->map(be, &(struct gpmm_area){
+			.start = 0, .size = 4 * PAGE, .flags = GPMM_RW,
+			.host = host, .hva = gpmm_host_addr(host) }), 0);
+	CU_ASSERT_EQUAL(be->ops->commit(be), -EINVAL);
+	CU_ASSERT_EQUAL(kvm_fake_count(&fake), 0);
+	fake.has_region2 = true;
+	CU_ASSERT_EQUAL(map_alone(at(0, 4, 0, GPMM_RW)), 0);
+	teardown();
+}
+
 /* However they lie in host memory. */
 static void test_guest_memfds_do_not_share_a_slot(void)
 {
@@ -457,6 +491,8 @@ static void test_shadow_pages_can_be_spared(void)
 
 SUITE("kvm kinds",
 	TEST(test_a_guest_memfd_is_bound_at_its_offset),
+	TEST(test_only_a_guest_memfd_takes_the_second_form),
+	TEST(test_a_refused_form_changes_nothing),
 	TEST(test_guest_memfds_do_not_share_a_slot),
 	TEST(test_a_guest_memfd_that_moves_is_made_anew),
 	TEST(test_a_guest_memfd_is_neither_read_only_nor_logged),

@@ -733,36 +733,6 @@ static void test_slots_go_to_the_address_space_that_was_asked_for(void)
 	teardown();
 }
 
-static void test_region2_falls_back_where_the_capability_lies(void)
-{
-	kvm_fake_init(&fake);
-	fake.has_region2 = false;
-	setup_with(NULL);
-	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RW)), 0);
-	CU_ASSERT_EQUAL(map_alone(at(5, 1, 0, GPMM_RW)), 0);
-	CU_ASSERT_EQUAL(fake.region2_calls, 1);
-	CU_ASSERT_EQUAL(fake.region1_calls, 2);
-	teardown();
-	kvm_fake_init(&fake);
-	fake.says_region2 = false;
-	setup_with(NULL);
-	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RW)), 0);
-	CU_ASSERT_EQUAL(fake.region2_calls, 0);
-	teardown();
-}
-
-static void test_region2_is_used_where_it_works(void)
-{
-	setup();
-	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RW)), 0);
-	fake.left = 0;
-	fake.error = -EINVAL;
-	CU_ASSERT_EQUAL(map_alone(at(5, 1, 0, GPMM_RW)), -EINVAL);
-	CU_ASSERT_EQUAL(map_alone(at(5, 1, 0, GPMM_RW)), 0);
-	CU_ASSERT_EQUAL(fake.region1_calls, 0);
-	teardown();
-}
-
 /* ----------------------------------------------------------- the model --- */
 
 #define PAGES 48
@@ -1305,8 +1275,6 @@ SUITE("kvm slots",
 	TEST(test_an_undo_that_fails_opens_the_gate),
 	TEST(test_options_beyond_the_machine_are_refused),
 	TEST(test_slots_go_to_the_address_space_that_was_asked_for),
-	TEST(test_region2_falls_back_where_the_capability_lies),
-	TEST(test_region2_is_used_where_it_works),
 	TEST(test_random_transactions_agree_with_the_model),
 	TEST(test_random_transactions_make_the_fewest_ioctls),
 	TEST(test_random_transactions_can_be_aborted),

@@ -19,7 +19,7 @@ struct kvm_run;		/* of <linux/kvm.h> */
 
 /* What a host's KVM has; what it lacks is refused with -EOPNOTSUPP. */
 #define GPMM_KVM_READONLY		(UINT64_C(1) << 0)
-/* KVM_SET_USER_MEMORY_REGION2; without it the first form is used. */
+/* KVM_SET_USER_MEMORY_REGION2, which slots of a guest_memfd need. */
 #define GPMM_KVM_REGION2		(UINT64_C(1) << 1)
 /* GPMM_KVM_LOG_MANUAL, and that it starts full. */
 #define GPMM_KVM_MANUAL_LOG		(UINT64_C(1) << 2)

@@ -383,8 +383,6 @@ static int init(struct kvm_backend *kvm, const struct kvm_sys *sys,
 	kvm->sys = *sys;
 	ret = gpmm__kvm_features(&kvm->sys, &kvm->features);
 	if (!ret)
-		ret = gpmm__kvm_sys_probe(&kvm->sys);
-	if (!ret)
 		ret = slot_budget(&kvm->sys, options, &count);
 	if (!ret)
 		ret = lock_init_inner(&kvm->lock);

@@ -7,8 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "util/log.h"
-
 /*
  * The C library's function is one more return, and one more page of code, when
  * the kernel has left little of either in the caches.
@@ -71,21 +69,11 @@ int gpmm__kvm_check_vm(struct kvm_sys *sys)
 	return vm_ioctl(sys, KVM_GET_API_VERSION, 0) < 0 ? 0 : -ENOTTY;
 }
 
-int gpmm__kvm_sys_probe(struct kvm_sys *sys)
+/* The first form has a fifth of the bytes. */
+static inline int set_region1(struct kvm_sys *sys, uint32_t slot,
+			      const struct kvm_region *region)
 {
-	int ret = gpmm__kvm_extension(sys, KVM_CAP_USER_MEMORY2);
-
-	if (ret < 0)
-		return ret;
-	sys->region2 = ret > 0;
-	sys->region2_proven = false;
-	return 0;
-}
-
-static int set_region1(struct kvm_sys *sys, uint32_t slot,
-		       const struct kvm_region *region)
-{
-	struct kvm_userspace_memory_region arg = {
+	const struct kvm_userspace_memory_region arg = {
 		.slot = slot,
 		.flags = region->flags,
 		.guest_phys_addr = region->gpa,
@@ -96,55 +84,31 @@ static int set_region1(struct kvm_sys *sys, uint32_t slot,
 	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&arg);
 }
 
-static inline int set_region2(struct kvm_sys *sys, uint32_t slot,
-			      const struct kvm_region *region)
+/* struct kvm_userspace_memory_region2, which older headers lack. */
+static __attribute__((noinline)) int set_region2(struct kvm_sys *sys,
+						 uint32_t slot,
+						 const struct kvm_region *region)
 {
-	struct kvm_region2 *arg = &sys->arg2;
+	const struct {
+		uint32_t slot, flags;
+		uint64_t gpa, size, hva, memfd_offset;
+		uint32_t memfd, pad1;
+		uint64_t pad2[14];
+	} arg = {
+		slot, region->flags, region->gpa, region->size, region->hva,
+		region->memfd_offset, region->memfd, 0, { 0 },
+	};
 
-	_Static_assert(sizeof(*arg) == 160, "as the kernel has it");
-	arg->slot = slot;
-	arg->flags = region->flags;
-	arg->guest_phys_addr = region->gpa;
-	arg->memory_size = region->size;
-	arg->userspace_addr = region->hva;
-	arg->guest_memfd_offset = region->memfd_offset;
-	arg->guest_memfd = region->memfd;
-	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)arg);
-}
-
-static bool is_refusal(int ret)
-{
-	return ret == -EINVAL || ret == -ENOTTY;
-}
-
-/*
- * A capability is a hint. Until the second form has worked once, its refusal
- * may mean that the kernel does not know it, and the first form decides.
- */
-static __attribute__((noinline, cold)) int
-try_region2(struct kvm_sys *sys, uint32_t slot, const struct kvm_region *region)
-{
-	int ret = set_region2(sys, slot, region);
-
-	sys->region2_proven = !ret;
-	if (!is_refusal(ret))
-		return ret;
-	ret = set_region1(sys, slot, region);
-	if (ret)
-		return ret;
-	sys->region2 = false;
-	gpmm__log(GPMM_LOG_WARNING,
-		  "kvm: SET_USER_MEMORY_REGION2 refused, going on without");
-	return 0;
+	_Static_assert(sizeof(arg) == 160, "as the kernel has it");
+	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)&arg);
 }
 
 int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
 			 const struct kvm_region *region)
 {
-	if (sys->region2_proven)
+	if (__builtin_expect(region->flags & KVM_MEM_GUEST_MEMFD, 0))
 		return set_region2(sys, slot, region);
-	return sys->region2 ? try_region2(sys, slot, region) :
-			      set_region1(sys, slot, region);
+	return set_region1(sys, slot, region);
 }
 
 int gpmm__kvm_enable_cap(struct kvm_sys *sys, uint32_t cap, uint64_t arg)

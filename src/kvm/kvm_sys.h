@@ -62,33 +62,12 @@ struct kvm_sys_ops {
 /* The real one. */
 extern const struct kvm_sys_ops gpmm__kvm_sys_real;
 
-/* struct kvm_userspace_memory_region2, which older headers lack. */
-struct kvm_region2 {
-	uint32_t slot;
-	uint32_t flags;
-	uint64_t guest_phys_addr;
-	uint64_t memory_size;
-	uint64_t userspace_addr;
-	uint64_t guest_memfd_offset;
-	uint32_t guest_memfd;
-	uint32_t pad1;
-	uint64_t pad2[14];
-};
-
 /* One virtual machine. */
 struct kvm_sys {
 	const struct kvm_sys_ops *ops;
 	void *ctx;		/* of @ops */
 	uint64_t calls;		/* ioctls made, failed ones included */
 	int vm_fd;
-	/* KVM_SET_USER_MEMORY_REGION2: to be used; has worked before. */
-	bool region2;
-	bool region2_proven;
-	/*
-	 * Its argument: most of it is zero, and stays so. As @calls, whoever
-	 * makes ioctls has it alone: the backend's lock is held.
-	 */
-	struct kvm_region2 arg2;
 };
 
 /* What a memslot says; a size of 0 is no slot. */
@@ -109,9 +88,6 @@ int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap);
  * calls it invalid. Return: 0, -ENOTTY or -EBADF.
  */
 int gpmm__kvm_check_vm(struct kvm_sys *sys);
-
-/* Learn what the kernel offers. Return: 0 or -errno. */
-int gpmm__kvm_sys_probe(struct kvm_sys *sys);
 
 /*
  * Make, change or (size 0) delete a slot; bits 16 to 31 of @slot are the
