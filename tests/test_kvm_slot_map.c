@@ -104,16 +104,30 @@ static bool agrees(uint64_t first, uint64_t last)
 	return !slot;
 }
 
-/* G: blocks ascend, none is empty, and each begins where its run says. */
+static bool is_free_from(const struct slot_block *block, size_t at)
+{
+	for (; at < SLOT_BLOCK; at++)
+		if (block->at[at].gpa != NOWHERE)
+			return false;
+	return true;
+}
+
+/*
+ * G: blocks ascend, none is empty, and each begins where its run says; what is
+ * behind is nowhere.
+ */
 static bool is_sound(void)
 {
-	for (size_t i = 0; i < map.count; i++) {
-		const struct slot_run *run = &map.runs[i];
+	const struct slot_run *run = map.runs;
 
+	for (size_t i = 0; i < map.count; i++, run++)
 		if (!run->block->count || run->block->at->gpa != run->gpa ||
-		    (i && run[-1].gpa >= run->gpa))
+		    (i && run[-1].gpa >= run->gpa) ||
+		    !is_free_from(run->block, run->block->count))
 			return false;
-	}
+	for (size_t i = 0; run && i < RUNS_BEHIND; i++)
+		if (run[i].gpa != NOWHERE)
+			return false;
 	return true;
 }
 
@@ -143,13 +157,12 @@ static bool agrees_at(size_t place)
 	uint64_t size = slot ? slot->at.size : 1;
 	struct slot_spot spot;
 
-	gpmm__slot_map_spot(&map, place * STRIDE, place * STRIDE + size - 1,
-			    &spot);
+	spot = slot_map_spot(&map, place * STRIDE, place * STRIDE + size - 1);
 	if (slot_of(spot.there) != slot ||
 	    slot_of(spot.below) != beside(place, true) ||
 	    slot_of(spot.above) != beside(place, false))
 		return false;
-	gpmm__slot_map_spot(&map, place * STRIDE, place * STRIDE + size, &spot);
+	spot = slot_map_spot(&map, place * STRIDE, place * STRIDE + size);
 	return !spot.there &&
 	       slot_of(spot.below) == beside(place, true) &&
 	       slot_of(spot.above) == (slot ? slot : beside(place, false));
@@ -166,7 +179,8 @@ static bool agrees_everywhere(struct rng *rng)
 		if (!agrees(first, first + rng_below(rng, 200)))
 			return false;
 	}
-	return is_sound() && agrees(0, UINT64_MAX);
+	return is_sound() && agrees(0, UINT64_MAX) &&
+	       agrees(UINT64_MAX, UINT64_MAX);
 }
 
 static void forget(void)

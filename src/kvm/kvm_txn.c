@@ -208,9 +208,9 @@ static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
 			 bool nomerge, struct slot_entry **there)
 {
 	const uint64_t last = region_last(region);
-	struct slot_spot spot;
+	const struct slot_spot spot = slot_map_spot(&txn->slots->live,
+						    region->gpa, last);
 
-	gpmm__slot_map_spot(&txn->slots->live, region->gpa, last, &spot);
 	*there = spot.there;
 	if (spot.below && !is_apart(spot.below->last, region->gpa, !nomerge) &&
 	    matters(spot.below->slot, region))

@@ -8,14 +8,14 @@
 
 /* -------------------------------------------------------------- finding --- */
 
-/* How many of @n runs, @step apart, begin at or below @gpa. */
-static size_t count_runs(const struct slot_run *run, size_t step, size_t n,
-			 uint64_t gpa)
+/* How many of the RUNS_BEHIND runs that are @step apart begin up to @gpa. */
+static size_t count_runs(const struct slot_run *run, size_t step, uint64_t gpa)
 {
 	size_t count = 0;
 	size_t i;
 
-	for (i = 0; i < n; i++)
+#pragma GCC unroll 7
+	for (i = 1; i <= RUNS_BEHIND; i++)
 		count += run[i * step].gpa <= gpa;
 	return count;
 }
@@ -24,61 +24,21 @@ static size_t count_runs(const struct slot_run *run, size_t step, size_t n,
  * The last run that begins at or below @gpa, or the first: by eighths, for the
  * lines of one round are waited for together.
  */
-static size_t search(const struct slot_map *map, uint64_t gpa)
+size_t gpmm__slot_map_search(struct slot_map *map, uint64_t gpa)
 {
 	const struct slot_run *run = map->runs;
 	size_t left = map->count;
-	size_t up;
 
-	while (left > 8) {
-		size_t step = left / 8;
+	while (left > RUNS_BEHIND + 1) {
+		size_t step = left / (RUNS_BEHIND + 1);
+		size_t up = count_runs(run, step, gpa);
 
-		up = count_runs(run + step, step, 7, gpa);
 		run += up * step;
-		left = up < 7 ? step : left - 7 * step;
+		left = up < RUNS_BEHIND ? step : left - up * step;
 	}
-	up = left ? count_runs(run + 1, 1, left - 1, gpa) : 0;
-	return run + up - map->runs;
-}
-
-static bool is_in(const struct slot_map *map, size_t run, uint64_t gpa)
-{
-	return run < map->count && map->runs[run].gpa <= gpa &&
-	       (run == map->count - 1 || gpa < map->runs[run + 1].gpa);
-}
-
-static __attribute__((noinline)) size_t search_run(struct slot_map *map,
-						   uint64_t gpa)
-{
-	map->found = search(map, gpa);
+	run += count_runs(run, 1, gpa);
+	map->found = run - map->runs;
 	return map->found;
-}
-
-static inline size_t find_run(struct slot_map *map, uint64_t gpa)
-{
-	return is_in(map, map->found, gpa) ? map->found : search_run(map, gpa);
-}
-
-/* How many of the block begin at or below @gpa. */
-static size_t count_up_to(const struct slot_block *block, uint64_t gpa)
-{
-	size_t count = 0;
-	size_t i;
-
-	for (i = 0; i < block->count; i++)
-		count += block->at[i].gpa <= gpa;
-	return count;
-}
-
-/* All its lines at once, instead of one after the other. */
-static void prefetch(const struct slot_block *block)
-{
-	const char *lines = (const char *)block;
-	size_t at;
-
-#pragma GCC unroll 6
-	for (at = 0; at < sizeof(*block); at += 64)
-		__builtin_prefetch(lines + at);
 }
 
 static void enter_run(struct slot_walk *walk, size_t run)
@@ -102,18 +62,15 @@ struct slot *gpmm__slot_walk_start(struct slot_walk *walk,
 				   struct slot_map *map, uint64_t first,
 				   uint64_t last)
 {
-	const struct slot_block *block;
-	size_t run, at;
+	const uint64_t from = first - (first == NOWHERE);
+	size_t at;
 
 	if (!map->count)
 		return NULL;
-	run = find_run(map, first);
-	block = map->runs[run].block;
-	prefetch(block);
-	at = count_up_to(block, first);
 	walk->map = map;
 	walk->last = last;
-	enter_run(walk, run);
+	enter_run(walk, slot_map_run(map, from));
+	at = slot_block_count(map->runs[walk->run].block, from);
 	/* The last that begins at or below @first may end below it. */
 	if (at && walk->at[at - 1].last >= first)
 		at--;
@@ -130,51 +87,23 @@ static struct slot_entry *last_of(const struct slot_map *map, size_t run)
 	return &block->at[block->count - 1];
 }
 
-static void look_beside(const struct slot_map *map, size_t run,
-			struct slot_entry *at, struct slot_spot *spot)
+struct slot_entry *gpmm__slot_map_before(const struct slot_map *map, size_t run)
 {
-	struct slot_block *block = map->runs[run].block;
-
-	if (at > block->at)
-		spot->below = at - 1;
-	else if (run)
-		spot->below = last_of(map, run - 1);
-	at += spot->there != NULL;
-	if (at < block->at + block->count)
-		spot->above = at;
-	else if (run + 1 < map->count)
-		spot->above = map->runs[run + 1].block->at;
+	return run ? last_of(map, run - 1) : NULL;
 }
 
-void gpmm__slot_map_spot(struct slot_map *map, uint64_t first, uint64_t last,
-			 struct slot_spot *spot)
+struct slot_entry *gpmm__slot_map_after(const struct slot_map *map, size_t run)
 {
-	struct slot_block *block;
-	struct slot_entry *at;
-	size_t run;
-
-	*spot = (struct slot_spot){ NULL, NULL, NULL };
-	if (!map->count)
-		return;
-	run = find_run(map, first);
-	block = map->runs[run].block;
-	prefetch(block);
-	at = block->at + count_up_to(block, first);
-	if (at > block->at && at[-1].gpa == first)
-		at--;
-	if (at < block->at + block->count && at->gpa == first &&
-	    at->last == last)
-		spot->there = at;
-	look_beside(map, run, at, spot);
+	return run + 1 < map->count ? map->runs[run + 1].block->at : NULL;
 }
 
 struct slot_entry *gpmm__slot_map_entry(struct slot_map *map,
 					const struct slot *slot)
 {
 	struct slot_block *block =
-		map->runs[find_run(map, slot->at.gpa)].block;
+		map->runs[slot_map_run(map, slot->at.gpa)].block;
 
-	return &block->at[count_up_to(block, slot->at.gpa) - 1];
+	return &block->at[slot_block_count(block, slot->at.gpa) - 1];
 }
 
 /* ----------------------------------------------------------------- room --- */
@@ -183,12 +112,16 @@ static int grow(struct slot_map *map, size_t count)
 {
 	size_t room = count > map->room * 2 ? count : map->room * 2;
 	struct slot_run *grown;
+	size_t i;
 
 	if (count <= map->room)
 		return 0;
-	grown = gpmm__realloc(map->runs, room * sizeof(*grown));
+	grown = gpmm__realloc(map->runs,
+			      (room + RUNS_BEHIND) * sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
+	for (i = 0; !map->room && i < RUNS_BEHIND; i++)
+		grown[i].gpa = NOWHERE;
 	map->runs = grown;
 	map->room = room;
 	return 0;
@@ -259,16 +192,31 @@ void gpmm__slot_map_free(struct slot_map *map)
 
 /* -------------------------------------------------------------- changes --- */
 
+/* All that is in the block from its @count'th on is free. */
+static void cut_off(struct slot_block *block, size_t count)
+{
+	block->count = count;
+	for (; count < SLOT_BLOCK; count++)
+		block->at[count].gpa = NOWHERE;
+}
+
+/* Move the runs from @from on, and what is behind the last, to @to. */
+static void shift_runs(struct slot_map *map, size_t from, size_t to)
+{
+	memmove(map->runs + to, map->runs + from,
+		(map->count - from + RUNS_BEHIND) * sizeof(*map->runs));
+	map->count += to - from;
+}
+
 /* An empty block, in front of which are @run others. */
 static struct slot_block *add_run(struct slot_map *map, size_t run)
 {
-	struct slot_run *at = map->runs + run;
+	struct slot_block *block = take_block(map);
 
-	memmove(at + 1, at, (map->count - run) * sizeof(*at));
-	map->count++;
-	at->block = take_block(map);
-	at->block->count = 0;
-	return at->block;
+	shift_runs(map, run, run + 1);
+	cut_off(block, 0);
+	map->runs[run].block = block;
+	return block;
 }
 
 /* Move all from @from on to where @to begins, in the same block or another. */
@@ -294,25 +242,24 @@ static void split(struct slot_map *map, size_t run, size_t kept)
 
 	shift(low, kept, high, 0);
 	high->count = low->count - kept;
-	low->count = kept;
+	cut_off(low, kept);
 	map->runs[run + 1].gpa = high->at->gpa;
 }
 
 /* Does it come after all there are? Slots that come in order fill blocks. */
 static bool is_next(const struct slot_map *map, size_t run, uint64_t gpa)
 {
-	return !map->count ||
-	       (run == map->count - 1 && last_of(map, run)->gpa < gpa);
+	return run == map->count - 1 && last_of(map, run)->gpa < gpa;
 }
 
 /* The run that @gpa goes to, with room in it. */
 static size_t make_place(struct slot_map *map, uint64_t gpa)
 {
-	size_t run = find_run(map, gpa);
+	size_t run = map->count ? slot_map_run(map, gpa) : 0;
 
 	if (map->count && map->runs[run].block->count < SLOT_BLOCK)
 		return run;
-	if (is_next(map, run, gpa)) {
+	if (!map->count || is_next(map, run, gpa)) {
 		add_run(map, map->count);
 		return map->count - 1;
 	}
@@ -325,7 +272,7 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot)
 	uint64_t gpa = slot->at.gpa;
 	size_t run = make_place(map, gpa);
 	struct slot_block *block = map->runs[run].block;
-	size_t at = count_up_to(block, gpa);
+	size_t at = slot_block_count(block, gpa);
 
 	shift(block, at, block, at + 1);
 	block->at[at].gpa = gpa;
@@ -337,21 +284,18 @@ void gpmm__slot_map_insert(struct slot_map *map, struct slot *slot)
 
 static void drop_run(struct slot_map *map, size_t run)
 {
-	struct slot_run *at = map->runs + run;
-
-	give_block(map, at->block);
-	map->count--;
-	memmove(at, at + 1, (map->count - run) * sizeof(*at));
+	give_block(map, map->runs[run].block);
+	shift_runs(map, run + 1, run);
 }
 
 void gpmm__slot_map_remove(struct slot_map *map, struct slot_entry *entry)
 {
-	size_t run = find_run(map, entry->gpa);
+	size_t run = slot_map_run(map, entry->gpa);
 	struct slot_block *block = map->runs[run].block;
 	size_t at = entry - block->at;
 
 	shift(block, at + 1, block, at);
-	block->count--;
+	block->at[--block->count].gpa = NOWHERE;
 	map->runs[run].gpa = block->at->gpa;
 	if (!block->count)
 		drop_run(map, run);
@@ -363,7 +307,7 @@ static bool keeps_place(const struct slot_map *map, size_t run,
 {
 	const struct slot_block *block = map->runs[run].block;
 
-	return is_in(map, run, gpa) &&
+	return slot_run_has(map, run, gpa) &&
 	       (entry == block->at || entry[-1].gpa < gpa) &&
 	       (entry == last_of(map, run) || gpa < entry[1].gpa);
 }
@@ -371,7 +315,7 @@ static bool keeps_place(const struct slot_map *map, size_t run,
 void gpmm__slot_map_move(struct slot_map *map, struct slot_entry *entry,
 			 uint64_t gpa)
 {
-	size_t run = find_run(map, entry->gpa);
+	size_t run = slot_map_run(map, entry->gpa);
 	struct slot *slot = entry->slot;
 
 	slot->at.gpa = gpa;
