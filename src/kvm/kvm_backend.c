@@ -146,8 +146,9 @@ static int kvm_unmap(struct gpmm_backend *be, const struct gpmm_area *area)
 				 gpmm_area_last(area));
 }
 
-static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
-		       uint32_t new_flags)
+static __attribute__((noinline)) int protect(struct gpmm_backend *be,
+					     const struct gpmm_area *area,
+					     uint32_t new_flags)
 {
 	struct kvm_region region;
 	bool had = has_slot(area, area->flags);
@@ -165,6 +166,22 @@ static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
 		return ret;
 	return gpmm__kvm_txn_replace(&to_kvm(be)->txn, &region,
 				     new_flags & GPMM_NOMERGE);
+}
+
+/* Most often a log is turned on or off, and there is the slot. */
+static int kvm_protect(struct gpmm_backend *be, const struct gpmm_area *area,
+		       uint32_t new_flags)
+{
+	const uint32_t log =
+		new_flags & GPMM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+
+	if (area->flags & new_flags & GPMM_WRITE && area->hva &&
+	    (area->flags ^ new_flags) & GPMM_LOG_DIRTY &&
+	    gpmm__kvm_txn_switch(&to_kvm(be)->txn, area->start, area->size,
+				 (uintptr_t)area->hva, log,
+				 new_flags & GPMM_NOMERGE))
+		return 0;
+	return protect(be, area, new_flags);
 }
 
 static int kvm_begin(struct gpmm_backend *be)
@@ -206,7 +223,13 @@ static int plan_more(struct kvm_backend *kvm)
 	return ret;
 }
 
-/* There is more to the planned change than its slots. */
+/* Is there more to the planned change than its slots? */
+static bool is_more(const struct kvm_backend *kvm)
+{
+	return !gpmm__dirty_log_is_idle(&kvm->log) ||
+	       !gpmm__hooks_are_idle(&kvm->hooks);
+}
+
 static __attribute__((noinline)) int apply_more(struct kvm_backend *kvm)
 {
 	bool held = false;
@@ -219,7 +242,18 @@ static __attribute__((noinline)) int apply_more(struct kvm_backend *kvm)
 	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = apply_both(kvm);
 	gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
+	if (!ret)
+		gpmm__hooks_done(&kvm->hooks);
 	return ret;
+}
+
+static inline int apply(struct kvm_backend *kvm)
+{
+	if (__builtin_expect(is_more(kvm), 0))
+		return apply_more(kvm);
+	if (__builtin_expect(kvm->txn.exchange.hole, 0))
+		gpmm__gate_close(&kvm->gate);
+	return slots_apply(&kvm->slots);
 }
 
 static void kvm_abort(struct gpmm_backend *be)
@@ -247,20 +281,15 @@ static int kvm_commit(struct gpmm_backend *be)
 {
 	struct kvm_backend *kvm = to_kvm(be);
 	const uint32_t before = kvm->slots.ids.live;
-	const bool more = !gpmm__dirty_log_is_idle(&kvm->log) ||
-			  !gpmm__hooks_are_idle(&kvm->hooks);
-	int ret = gpmm__kvm_txn_plan(&kvm->txn);
+	int ret = kvm_txn_plan(&kvm->txn);
 
 	if (ret)
 		return fail(kvm, ret);
-	ret = more || kvm->txn.exchange.hole ? apply_more(kvm) :
-					       slots_apply(&kvm->slots);
+	ret = apply(kvm);
 	if (ret)
 		return fail(kvm, ret);
 	gpmm__slots_owe(&kvm->slots, before);
-	gpmm__kvm_txn_done(&kvm->txn);
-	if (more)
-		gpmm__hooks_done(&kvm->hooks);
+	kvm_txn_done(&kvm->txn);
 	kvm->commits++;
 	lock_release(&kvm->lock);
 	return 0;

@@ -50,16 +50,19 @@ static void note_taken(struct kvm_txn *txn, struct slot *slot)
 static int unfold(struct kvm_txn *txn)
 {
 	const struct slot_change *change = txn->slots->changes.at;
+	const enum txn_kind kind = txn->kind;
 
-	if (!txn->single)
+	if (kind == TXN_PIECES)
 		return 0;
 	if (gpmm__slot_array_room(&txn->before, 1) || reserve(txn, 1))
 		return -ENOMEM;
+	txn->kind = TXN_PIECES;
+	if (kind == TXN_EMPTY)
+		return 0;
 	if (txn->old)
 		note_taken(txn, txn->old);
 	if (change->to.size)
 		add_piece(txn, &change->to, txn->nomerge);
-	txn->single = false;
 	return 0;
 }
 
@@ -199,6 +202,14 @@ static bool is_apart(uint64_t low, uint64_t high, bool margin)
 	return low < high && high - low > margin;
 }
 
+/* Of what is not apart from it the slots themselves tell. */
+static NOINLINE bool stands_beside(const struct slot_spot *spot,
+				   const struct kvm_region *region)
+{
+	return !(spot->below && matters(spot->below->slot, region)) &&
+	       !(spot->above && matters(spot->above->slot, region));
+}
+
 /*
  * Does no slot matter for what is to be in @region, but for one that lies
  * exactly there? *@there is that one, or NULL. What is apart from the region,
@@ -212,11 +223,11 @@ static bool stands_alone(struct kvm_txn *txn, const struct kvm_region *region,
 						    region->gpa, last);
 
 	*there = spot.there;
-	if (spot.below && !is_apart(spot.below->last, region->gpa, !nomerge) &&
-	    matters(spot.below->slot, region))
-		return false;
-	return !spot.above || is_apart(last, spot.above->gpa, !nomerge) ||
-	       !matters(spot.above->slot, region);
+	if ((!spot.below ||
+	     is_apart(spot.below->last, region->gpa, !nomerge)) &&
+	    (!spot.above || is_apart(last, spot.above->gpa, !nomerge)))
+		return true;
+	return stands_beside(&spot, region);
 }
 
 /* The slot itself is written when all is done, and asked for meanwhile. */
@@ -234,55 +245,66 @@ static void change_from(struct kvm_txn *txn, struct slot_entry *entry,
 	__builtin_prefetch(txn->old, 1);
 }
 
-static void change_to(struct kvm_txn *txn, const struct kvm_region *region,
-		      bool nomerge)
-{
-	txn->slots->changes.at->to = *region;
-	txn->nomerge = nomerge;
-}
-
-/* Can the operation be all there is to the transaction? */
-static bool is_first(const struct kvm_txn *txn)
-{
-	return txn->single && !txn->old && !txn->slots->changes.at->to.size;
-}
-
 static bool cut_single(struct kvm_txn *txn, const struct kvm_region *gap)
 {
 	struct slot_entry *there;
 
-	if (!is_first(txn) || !stands_alone(txn, gap, true, &there))
+	if (txn->kind != TXN_EMPTY || !stands_alone(txn, gap, true, &there))
 		return false;
-	if (there)
-		change_from(txn, there, gap);
+	if (!there)
+		return true;
+	change_from(txn, there, gap);
+	txn->slots->changes.at->to.size = 0;
+	txn->kind = TXN_ONE;
 	return true;
 }
 
-/* What has gone before may have been its slot, which moves then. */
+/* Can it be added? What has gone may have been its slot, which moves then. */
+static bool may_come(const struct kvm_txn *txn, const struct kvm_region *region)
+{
+	if (txn->kind == TXN_EMPTY)
+		return true;
+	return txn->kind == TXN_ONE && !txn->slots->changes.at->to.size &&
+	       gpmm__slot_in_place(&txn->old->at, region);
+}
+
 static bool add_single(struct kvm_txn *txn, const struct kvm_region *region,
 		       bool nomerge)
 {
+	struct slot_change *change = txn->slots->changes.at;
 	struct slot_entry *there;
 
-	if (!txn->single || txn->slots->changes.at->to.size ||
-	    region->size > SLOT_MAX ||
-	    (txn->old && !gpmm__slot_in_place(&txn->old->at, region)) ||
+	if (region->size > SLOT_MAX || !may_come(txn, region) ||
 	    !stands_alone(txn, region, nomerge, &there) || there)
 		return false;
-	change_to(txn, region, nomerge);
+	if (txn->kind == TXN_EMPTY) {
+		change->from.size = 0;
+		txn->old = NULL;
+	}
+	change->to = *region;
+	txn->nomerge = nomerge;
+	txn->kind = TXN_ONE;
 	return true;
 }
 
-static bool replace_single(struct kvm_txn *txn,
-			   const struct kvm_region *region, bool nomerge)
+bool gpmm__kvm_txn_switch(struct kvm_txn *txn, uint64_t gpa, uint64_t size,
+			  uint64_t hva, uint32_t flags, bool nomerge)
 {
+	struct slots *slots = txn->slots;
+	struct kvm_region *to = &slots->changes.at->to;
 	struct slot_entry *there;
 
-	if (!is_first(txn) || !stands_alone(txn, region, nomerge, &there) ||
-	    !there || (there->flags ^ region->flags) & ~SLOT_SWITCHES)
+	if (txn->kind != TXN_EMPTY)
 		return false;
-	change_from(txn, there, region);
-	change_to(txn, region, nomerge);
+	*to = (struct kvm_region){ gpa, size, hva, flags, 0, 0 };
+	if (!stands_alone(txn, to, nomerge, &there) ||
+	    !there || (there->flags ^ flags) & ~SLOT_SWITCHES)
+		return false;
+	slots->changes.count = there->flags != flags;
+	change_from(txn, there, to);
+	txn->flags = flags;
+	txn->nomerge = nomerge;
+	txn->kind = TXN_SWITCH;
 	return true;
 }
 
@@ -331,9 +353,8 @@ static bool become_whole(struct kvm_txn *txn, const struct kvm_region *region,
 	return true;
 }
 
-static NOINLINE int replace_pieces(struct kvm_txn *txn,
-				   const struct kvm_region *region,
-				   bool nomerge)
+int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
+			  bool nomerge)
 {
 	int ret = take(txn, region, nomerge);
 
@@ -364,13 +385,6 @@ int gpmm__kvm_txn_add(struct kvm_txn *txn, const struct kvm_region *region,
 {
 	return add_single(txn, region, nomerge) ? 0 :
 		add_pieces(txn, region, nomerge);
-}
-
-int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
-			  bool nomerge)
-{
-	return replace_single(txn, region, nomerge) ? 0 :
-		replace_pieces(txn, region, nomerge);
 }
 
 /* ------------------------------------------------------------------ end --- */
@@ -417,27 +431,26 @@ static int compare_gpa(const void *left, const void *right)
 	return (a->at.gpa > b->at.gpa) - (a->at.gpa < b->at.gpa);
 }
 
-/* It comes or goes, or there is nothing to do. */
+/* It comes or goes. */
 static NOINLINE int plan_number(struct kvm_txn *txn)
 {
-	if (txn->slots->changes.at->to.size &&
+	if (!txn->old &&
 	    (reserve(txn, 1) || gpmm__slot_map_room(&txn->slots->live, 1)))
 		return -ENOMEM;
 	return gpmm__slots_plan_one(txn->slots, &txn->exchange);
 }
 
 /*
- * In place hardly anything is to be done. Nor is there a hole: a slot that
- * overlaps where it was does not stand alone there.
+ * There is no hole: a slot that overlaps where it was does not stand alone
+ * there. Where nothing has changed it only seemed to go.
  */
-static int plan_single(struct kvm_txn *txn)
+static int plan_one(struct kvm_txn *txn)
 {
 	struct slots *slots = txn->slots;
 	const struct slot_change *change = slots->changes.at;
 	const struct kvm_region *to = &change->to;
 	bool moves = change->from.gpa != to->gpa;
 
-	txn->exchange.hole = false;
 	if (!txn->old || !to->size)
 		return plan_number(txn);
 	slots->changes.count = moves || change->from.flags != to->flags;
@@ -460,7 +473,12 @@ static NOINLINE int plan_all(struct kvm_txn *txn)
 
 int gpmm__kvm_txn_plan(struct kvm_txn *txn)
 {
-	return txn->single ? plan_single(txn) : plan_all(txn);
+	if (txn->kind == TXN_ONE)
+		return plan_one(txn);
+	if (txn->kind == TXN_PIECES)
+		return plan_all(txn);
+	txn->slots->changes.count = 0;
+	return 0;
 }
 
 /* Where it starts as @new does, it becomes that and keeps its place. */
@@ -494,7 +512,7 @@ static void come(struct kvm_txn *txn, const struct slot_change *change)
 	gpmm__slot_map_insert(&txn->slots->live, slot);
 }
 
-static void done_single(struct kvm_txn *txn)
+static void done_one(struct kvm_txn *txn)
 {
 	const struct slot_change *change = txn->slots->changes.at;
 	const struct kvm_region *to = &change->to;
@@ -509,7 +527,7 @@ static void done_single(struct kvm_txn *txn)
 					    to->gpa);
 	} else if (slot) {
 		retire(txn, txn->entry);
-	} else if (to->size) {
+	} else {
 		come(txn, change);
 	}
 }
@@ -543,9 +561,9 @@ static NOINLINE void done_all(struct kvm_txn *txn)
 
 void gpmm__kvm_txn_done(struct kvm_txn *txn)
 {
-	if (txn->single)
-		done_single(txn);
-	else
+	if (txn->kind == TXN_ONE)
+		done_one(txn);
+	else if (txn->kind == TXN_PIECES)
 		done_all(txn);
 	spare_trim(&txn->spare);
 	slot_map_trim(&txn->slots->live);

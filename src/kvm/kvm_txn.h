@@ -10,16 +10,24 @@
 
 #include "kvm/slots.h"
 
+/*
+ * What there is to a transaction so far. Of one slot all is in
+ * slots->changes.at[0], but for the host memory of what was before.
+ */
+enum txn_kind {
+	TXN_EMPTY,
+	TXN_SWITCH,	/* a slot's flags, in place; it is planned already */
+	TXN_ONE,	/* a slot comes, goes or moves */
+	TXN_PIECES,
+};
+
 /* Of most transactions the first cache line is all that matters. */
 struct kvm_txn {
 	struct slots *slots;
-	/*
-	 * All of it is slots->changes.at[0], without the host memory of what
-	 * was before; from nothing to nothing is empty.
-	 */
-	bool single;
-	bool nomerge;		/* of what that slot becomes */
-	struct slot *old;	/* what it is; NULL: it comes, or is not */
+	enum txn_kind kind;
+	uint32_t flags;		/* of what is switched */
+	bool nomerge;		/* of what the one slot becomes */
+	struct slot *old;	/* what it is; NULL: it comes */
 	struct slot_entry *entry;	/* of @old, in the map */
 	struct spare_slots spare;
 	struct exchange exchange;
@@ -33,12 +41,13 @@ struct kvm_txn {
 static inline void kvm_txn_begin(struct kvm_txn *txn, struct slots *slots)
 {
 	txn->slots = slots;
-	txn->old = NULL;
-	slots->changes.at->from.size = 0;
-	slots->changes.at->to.size = 0;
+	txn->kind = TXN_EMPTY;
+	txn->exchange.hole = false;
+	if (__builtin_expect(!slots->lost.count, 1))
+		return;
+	gpmm__slots_repair(slots);
 	if (slots->lost.count)
-		gpmm__slots_repair(slots);
-	txn->single = !slots->lost.count;
+		txn->kind = TXN_PIECES;
 }
 
 /* Return: 0; -ENOMEM, -EEXIST, -EIO (lost.h), with nothing changed. */
@@ -51,6 +60,12 @@ int gpmm__kvm_txn_cut(struct kvm_txn *txn, uint64_t first, uint64_t last);
  */
 int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
 			  bool nomerge);
+/*
+ * The same where it is all there is to the transaction so far, and there is a
+ * slot that only has its log turned on or off. Return: whether that is so.
+ */
+bool gpmm__kvm_txn_switch(struct kvm_txn *txn, uint64_t gpa, uint64_t size,
+			  uint64_t hva, uint32_t flags, bool nomerge);
 
 /*
  * gpmm__kvm_txn_plan - settle what is to be done
@@ -59,8 +74,24 @@ int gpmm__kvm_txn_replace(struct kvm_txn *txn, const struct kvm_region *region,
  */
 int gpmm__kvm_txn_plan(struct kvm_txn *txn);
 
+static inline int kvm_txn_plan(struct kvm_txn *txn)
+{
+	return txn->kind == TXN_SWITCH ? 0 : gpmm__kvm_txn_plan(txn);
+}
+
 /* The planned changes have been applied: the new slots take over. */
 void gpmm__kvm_txn_done(struct kvm_txn *txn);
+
+static inline void kvm_txn_done(struct kvm_txn *txn)
+{
+	if (__builtin_expect(txn->kind != TXN_SWITCH, 0)) {
+		gpmm__kvm_txn_done(txn);
+		return;
+	}
+	txn->entry->flags = txn->flags;
+	txn->old->at.flags = txn->flags;
+	txn->old->nomerge = txn->nomerge;
+}
 
 /* Forget it: before a plan, or after one that was not applied. */
 void gpmm__kvm_txn_drop(struct kvm_txn *txn);
