@@ -109,10 +109,28 @@ static void pair(struct slot_array *before, struct slot_array *after,
 	}
 }
 
+/* Are they few, and none of one kind? So it is where a slot is cut. */
+static bool none_alike(const struct exchange *exchange)
+{
+	const struct slot_array *before = exchange->before;
+	const struct slot_array *after = exchange->after;
+
+	if (before->count * after->count > 4)
+		return false;
+	for (size_t i = 0; i < before->count; i++)
+		for (size_t j = 0; j < after->count; j++)
+			if (gpmm__slot_in_place(&before->at[i]->at,
+						&after->at[j]->at))
+				return false;
+	return true;
+}
+
 static int pair_all(struct slots *slots, struct exchange *exchange)
 {
 	struct slot_array *by_host = slots->by_host;
 
+	if (none_alike(exchange))
+		return 0;
 	if (sort_by_host(&by_host[0], exchange->before) ||
 	    sort_by_host(&by_host[1], exchange->after))
 		return -ENOMEM;
