@@ -7,56 +7,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/*
- * The C library's function is one more return, and one more page of code, when
- * the kernel has left little of either in the caches.
- */
-#if defined(__x86_64__) && !defined(__ILP32__)
-static inline int call_ioctl(int fd, unsigned long request, uintptr_t arg)
-{
-	long ret = SYS_ioctl;
-
-	__asm__ volatile("syscall"
-			 : "+a" (ret)
-			 : "D" ((long)fd), "S" (request), "d" (arg)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-#else
-static inline int call_ioctl(int fd, unsigned long request, uintptr_t arg)
-{
-	int ret = ioctl(fd, request, arg);
-
-	return ret < 0 ? -errno : ret;
-}
-#endif
-
 static int real_ioctl(void *ctx, int fd, unsigned long request, uintptr_t arg)
 {
 	(void)ctx;
-	return call_ioctl(fd, request, arg);
+	return kvm_call_ioctl(fd, request, arg);
 }
 
 const struct kvm_sys_ops gpmm__kvm_sys_real = {
 	.ioctl = real_ioctl,
 };
 
-/*
- * Inline, and the real one not through its table: a system call leaves the CPU
- * without its return addresses, and each return after it is mispredicted.
- */
-static inline __attribute__((always_inline)) int
-vm_ioctl(struct kvm_sys *sys, unsigned long request, uintptr_t arg)
-{
-	sys->calls++;
-	if (sys->ops == &gpmm__kvm_sys_real)
-		return call_ioctl(sys->vm_fd, request, arg);
-	return sys->ops->ioctl(sys->ctx, sys->vm_fd, request, arg);
-}
-
 int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap)
 {
-	return vm_ioctl(sys, KVM_CHECK_EXTENSION, cap);
+	return kvm_vm_ioctl(sys, KVM_CHECK_EXTENSION, cap);
 }
 
 int gpmm__kvm_check_vm(struct kvm_sys *sys)
@@ -66,28 +29,12 @@ int gpmm__kvm_check_vm(struct kvm_sys *sys)
 	if (ret < 0)
 		return ret == -EINVAL ? -ENOTTY : ret;
 	/* A version is what the device has, and no VM. */
-	return vm_ioctl(sys, KVM_GET_API_VERSION, 0) < 0 ? 0 : -ENOTTY;
-}
-
-/* The first form has a fifth of the bytes. */
-static inline int set_region1(struct kvm_sys *sys, uint32_t slot,
-			      const struct kvm_region *region)
-{
-	const struct kvm_userspace_memory_region arg = {
-		.slot = slot,
-		.flags = region->flags,
-		.guest_phys_addr = region->gpa,
-		.memory_size = region->size,
-		.userspace_addr = region->hva,
-	};
-
-	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&arg);
+	return kvm_vm_ioctl(sys, KVM_GET_API_VERSION, 0) < 0 ? 0 : -ENOTTY;
 }
 
 /* struct kvm_userspace_memory_region2, which older headers lack. */
-static __attribute__((noinline)) int set_region2(struct kvm_sys *sys,
-						 uint32_t slot,
-						 const struct kvm_region *region)
+int gpmm__kvm_set_region2(struct kvm_sys *sys, uint32_t slot,
+			  const struct kvm_region *region)
 {
 	const struct {
 		uint32_t slot, flags;
@@ -100,22 +47,14 @@ static __attribute__((noinline)) int set_region2(struct kvm_sys *sys,
 	};
 
 	_Static_assert(sizeof(arg) == 160, "as the kernel has it");
-	return vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)&arg);
-}
-
-int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
-			 const struct kvm_region *region)
-{
-	if (__builtin_expect(region->flags & KVM_MEM_GUEST_MEMFD, 0))
-		return set_region2(sys, slot, region);
-	return set_region1(sys, slot, region);
+	return kvm_vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)&arg);
 }
 
 int gpmm__kvm_enable_cap(struct kvm_sys *sys, uint32_t cap, uint64_t arg)
 {
 	const struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
 
-	return vm_ioctl(sys, KVM_ENABLE_CAP, (uintptr_t)&enable);
+	return kvm_vm_ioctl(sys, KVM_ENABLE_CAP, (uintptr_t)&enable);
 }
 
 int gpmm__kvm_get_dirty_log(struct kvm_sys *sys, uint32_t slot,
@@ -125,7 +64,7 @@ int gpmm__kvm_get_dirty_log(struct kvm_sys *sys, uint32_t slot,
 		.slot = slot, .dirty_bitmap = bitmap,
 	};
 
-	return vm_ioctl(sys, KVM_GET_DIRTY_LOG, (uintptr_t)&log);
+	return kvm_vm_ioctl(sys, KVM_GET_DIRTY_LOG, (uintptr_t)&log);
 }
 
 int gpmm__kvm_clear_dirty_log(struct kvm_sys *sys, uint32_t slot,
@@ -138,7 +77,7 @@ int gpmm__kvm_clear_dirty_log(struct kvm_sys *sys, uint32_t slot,
 		.dirty_bitmap = bitmap,
 	};
 
-	return vm_ioctl(sys, KVM_CLEAR_DIRTY_LOG, (uintptr_t)&log);
+	return kvm_vm_ioctl(sys, KVM_CLEAR_DIRTY_LOG, (uintptr_t)&log);
 }
 
 /* struct kvm_memory_attributes, which older headers lack. */
@@ -151,7 +90,7 @@ int gpmm__kvm_set_private(struct kvm_sys *sys, uint64_t gpa, uint64_t size,
 		gpa, size, is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0, 0,
 	};
 
-	return vm_ioctl(sys, KVM_SET_MEMORY_ATTRIBUTES, (uintptr_t)&arg);
+	return kvm_vm_ioctl(sys, KVM_SET_MEMORY_ATTRIBUTES, (uintptr_t)&arg);
 }
 
 /* struct kvm_pre_fault_memory, likewise; KVM writes gpa and size back. */
@@ -182,7 +121,7 @@ int gpmm__kvm_set_event(struct kvm_sys *sys, const struct kvm_event *event,
 			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 
-	return vm_ioctl(sys, KVM_IOEVENTFD, (uintptr_t)&arg);
+	return kvm_vm_ioctl(sys, KVM_IOEVENTFD, (uintptr_t)&arg);
 }
 
 int gpmm__kvm_set_coalesced(struct kvm_sys *sys, uint64_t gpa, uint32_t size,
@@ -192,7 +131,7 @@ int gpmm__kvm_set_coalesced(struct kvm_sys *sys, uint64_t gpa, uint32_t size,
 		.addr = gpa, .size = size,
 	};
 
-	return vm_ioctl(sys, on ? KVM_REGISTER_COALESCED_MMIO :
+	return kvm_vm_ioctl(sys, on ? KVM_REGISTER_COALESCED_MMIO :
 			KVM_UNREGISTER_COALESCED_MMIO, (uintptr_t)&arg);
 }
 
@@ -234,7 +173,7 @@ int gpmm__kvm_reset_rings(struct kvm_sys *sys)
 	int ret;
 
 	do
-		ret = vm_ioctl(sys, KVM_RESET_DIRTY_RINGS, 0);
+		ret = kvm_vm_ioctl(sys, KVM_RESET_DIRTY_RINGS, 0);
 	while (ret == -EINTR);
 	return ret;
 }

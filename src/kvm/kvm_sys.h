@@ -11,6 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
 #include <linux/kvm.h>
 
 /* What the headers of Debian 12 do not have yet. */
@@ -54,6 +58,30 @@
 #define KVM_MEMORY_EXIT_FLAG_PRIVATE (1ULL << 3)
 #endif
 
+/*
+ * The C library's function is one more return, and one more page of code, when
+ * the kernel has left little of either in the caches.
+ */
+#if defined(__x86_64__) && !defined(__ILP32__)
+static inline int kvm_call_ioctl(int fd, unsigned long request, uintptr_t arg)
+{
+	long ret = SYS_ioctl;
+
+	__asm__ volatile("syscall"
+			 : "+a" (ret)
+			 : "D" ((long)fd), "S" (request), "d" (arg)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+#else
+static inline int kvm_call_ioctl(int fd, unsigned long request, uintptr_t arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+#endif
+
 struct kvm_sys_ops {
 	/* As ioctl(2), but returns -errno. */
 	int (*ioctl)(void *ctx, int fd, unsigned long request, uintptr_t arg);
@@ -69,6 +97,19 @@ struct kvm_sys {
 	uint64_t calls;		/* ioctls made, failed ones included */
 	int vm_fd;
 };
+
+/*
+ * Inline, and the real one not through its table: a system call leaves the CPU
+ * without its return addresses, and each return after it is mispredicted.
+ */
+static inline __attribute__((always_inline)) int
+kvm_vm_ioctl(struct kvm_sys *sys, unsigned long request, uintptr_t arg)
+{
+	sys->calls++;
+	if (sys->ops == &gpmm__kvm_sys_real)
+		return kvm_call_ioctl(sys->vm_fd, request, arg);
+	return sys->ops->ioctl(sys->ctx, sys->vm_fd, request, arg);
+}
 
 /* What a memslot says; a size of 0 is no slot. */
 struct kvm_region {
@@ -89,12 +130,36 @@ int gpmm__kvm_extension(struct kvm_sys *sys, unsigned int cap);
  */
 int gpmm__kvm_check_vm(struct kvm_sys *sys);
 
+/* The first form has a fifth of the bytes. */
+static inline int kvm_set_region1(struct kvm_sys *sys, uint32_t slot,
+				  const struct kvm_region *region)
+{
+	const struct kvm_userspace_memory_region arg = {
+		.slot = slot,
+		.flags = region->flags,
+		.guest_phys_addr = region->gpa,
+		.memory_size = region->size,
+		.userspace_addr = region->hva,
+	};
+
+	return kvm_vm_ioctl(sys, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&arg);
+}
+
+/* What the slot of a guest_memfd is made by. */
+int gpmm__kvm_set_region2(struct kvm_sys *sys, uint32_t slot,
+			  const struct kvm_region *region);
+
 /*
  * Make, change or (size 0) delete a slot; bits 16 to 31 of @slot are the
  * address space. What KVM allows to change: facts in slots.h.
  */
-int gpmm__kvm_set_region(struct kvm_sys *sys, uint32_t slot,
-			 const struct kvm_region *region);
+static inline int kvm_set_region(struct kvm_sys *sys, uint32_t slot,
+				 const struct kvm_region *region)
+{
+	if (__builtin_expect(region->flags & KVM_MEM_GUEST_MEMFD, 0))
+		return gpmm__kvm_set_region2(sys, slot, region);
+	return kvm_set_region1(sys, slot, region);
+}
 
 /* kvm_run's memory_fault, bytes. */
 struct kvm_memory_fault {

@@ -82,18 +82,6 @@ int gpmm__slots_undo(struct slots *slots, size_t count, int error)
 	return undo(slots, count) ? error : -EIO;
 }
 
-int gpmm__slots_apply(struct slots *slots)
-{
-	for (size_t i = 0; i < slots->changes.count; i++) {
-		const struct slot_change *change = &slots->changes.at[i];
-		int ret = slot_set(slots, change->id, &change->to);
-
-		if (ret)
-			return gpmm__slots_undo(slots, i, ret);
-	}
-	return 0;
-}
-
 void gpmm__slots_repair(struct slots *slots)
 {
 	struct change_array *lost = &slots->lost;

@@ -128,7 +128,7 @@ static inline int slot_set(struct slots *slots, uint32_t id,
 {
 	static const struct kvm_region none;
 
-	return gpmm__kvm_set_region(slots->sys, slots->address_space | id,
+	return kvm_set_region(slots->sys, slots->address_space | id,
 				    to->size ? to : &none);
 }
 
@@ -140,22 +140,22 @@ __attribute__((cold)) int gpmm__slots_undo(struct slots *slots, size_t count,
 					   int error);
 
 /*
- * Make the planned ioctls.
+ * Make the planned ioctls. Inline, for the sake of the return: see kvm_sys.h.
  * Return: 0; what the failing one returned, with all undone; -EIO where an
  * undo failed too.
  */
-int gpmm__slots_apply(struct slots *slots);
-
-/* The same; most often there is one, and its ioctl is to return straight. */
 static inline int slots_apply(struct slots *slots)
 {
-	const struct slot_change *change = slots->changes.at;
-	int ret;
+	size_t i;
 
-	if (slots->changes.count != 1)
-		return gpmm__slots_apply(slots);
-	ret = slot_set(slots, change->id, &change->to);
-	return ret ? gpmm__slots_undo(slots, 0, ret) : 0;
+	for (i = 0; i < slots->changes.count; i++) {
+		const struct slot_change *change = &slots->changes.at[i];
+		int ret = slot_set(slots, change->id, &change->to);
+
+		if (__builtin_expect(ret, 0))
+			return gpmm__slots_undo(slots, i, ret);
+	}
+	return 0;
 }
 
 /* Try again what could not be undone. */
