@@ -5,6 +5,7 @@
  * allocations can fail too.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -611,6 +612,55 @@ static void test_exhaustion_is_enospc_and_changes_nothing(void)
 	teardown();
 }
 
+static struct gpmm_kvm_vcpu *vcpu;
+
+static int add_vcpu(void)
+{
+	const struct gpmm_kvm_vcpu_options options = { .signal = SIGUSR1 };
+
+	return gpmm_kvm_vcpu_create(be, &options, &vcpu);
+}
+
+/* By what lies elsewhere in host memory. */
+static void replace(uint64_t memory, uint64_t by)
+{
+	begin();
+	CU_ASSERT_EQUAL(unmap(at(0, 1, memory, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(map(at(0, 1, by, GPMM_RWX)), 0);
+	CU_ASSERT_EQUAL(commit(), 0);
+}
+
+static int added;
+
+static void add_amid(void)
+{
+	added = add_vcpu();
+}
+
+/* ... and none comes while a slot is away: who adds one needs the lock. */
+static void test_only_vcpus_close_the_gate(void)
+{
+	setup();
+	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RWX)), 0);
+	fake.on_change = add_amid;
+	added = 0;
+	replace(0, 8);
+	fake.on_change = NULL;
+	CU_ASSERT_EQUAL(added, -EDEADLK);
+	CU_ASSERT_FALSE(to_kvm(be)->gate.closed);
+	be->ops->published(be);
+	CU_ASSERT_EQUAL_FATAL(add_vcpu(), 0);
+	replace(8, 0);
+	CU_ASSERT(to_kvm(be)->gate.closed);
+	be->ops->published(be);
+	CU_ASSERT_FALSE(to_kvm(be)->gate.closed);
+	gpmm_kvm_vcpu_destroy(vcpu);
+	replace(0, 8);
+	CU_ASSERT_FALSE(to_kvm(be)->gate.closed);
+	be->ops->published(be);
+	teardown();
+}
+
 /*
  * A set that undoes a commit is owed what there was, and its vCPUs are not
  * left standing where that fails.
@@ -621,6 +671,7 @@ static void test_an_undo_may_use_the_reserve(void)
 
 	kvm_fake_init(&fake);
 	setup_with(&options);
+	CU_ASSERT_EQUAL_FATAL(add_vcpu(), 0);
 	CU_ASSERT_EQUAL(map_alone(at(0, 1, 0, GPMM_RWX)), 0);
 	CU_ASSERT_EQUAL(map_alone(at(1, 1, 8, GPMM_RWX)), 0);
 	be->ops->published(be);
@@ -638,6 +689,7 @@ static void test_an_undo_may_use_the_reserve(void)
 	CU_ASSERT_EQUAL(commit(), 0);
 	be->ops->published(be);
 	CU_ASSERT(slot_is(0, 1, 0, 0) && slot_is(1, 1, 8, 0));
+	gpmm_kvm_vcpu_destroy(vcpu);
 	teardown();
 }
 
@@ -647,6 +699,7 @@ static void test_an_undo_that_fails_opens_the_gate(void)
 	uint64_t page;
 
 	setup();
+	CU_ASSERT_EQUAL_FATAL(add_vcpu(), 0);
 	begin();
 	for (page = 0; page < 20; page++)
 		CU_ASSERT_EQUAL(map(at(page, 1, 2 * page, GPMM_RWX)), 0);
@@ -668,6 +721,7 @@ static void test_an_undo_that_fails_opens_the_gate(void)
 	CU_ASSERT_EQUAL(commit(), -ENOMEM);
 	gpmm__alloc_left = -1;
 	CU_ASSERT_FALSE(to_kvm(be)->gate.closed);
+	gpmm_kvm_vcpu_destroy(vcpu);
 	teardown();
 }
 
@@ -1271,6 +1325,7 @@ SUITE("kvm slots",
 	TEST(test_areas_beyond_the_largest_slot_take_several),
 	TEST(test_exhaustion_is_enospc_and_changes_nothing),
 	TEST(test_reserve_is_kept_back),
+	TEST(test_only_vcpus_close_the_gate),
 	TEST(test_an_undo_may_use_the_reserve),
 	TEST(test_an_undo_that_fails_opens_the_gate),
 	TEST(test_options_beyond_the_machine_are_refused),

@@ -229,6 +229,25 @@ void gpmm__gate_get_stalls(struct gate *gate, struct gpmm_kvm_stalls *stalls)
 
 /* ---------------------------------------------------------------- vCPUs --- */
 
+void gpmm__gate_add(struct gate *gate, struct gpmm_kvm_vcpu *vcpu)
+{
+	pthread_mutex_lock(&gate->mutex);
+	vcpu->next = gate->vcpus;
+	__atomic_store_n(&gate->vcpus, vcpu, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+void gpmm__gate_remove(struct gate *gate, struct gpmm_kvm_vcpu *vcpu)
+{
+	struct gpmm_kvm_vcpu **link = &gate->vcpus;
+
+	pthread_mutex_lock(&gate->mutex);
+	while (*link != vcpu)
+		link = &(*link)->next;
+	__atomic_store_n(link, vcpu->next, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
 void gpmm__gate_wait(struct gate *gate)
 {
 	pthread_mutex_lock(&gate->mutex);

@@ -53,7 +53,7 @@ struct gate {
 	pthread_cond_t opened;
 	pthread_t closer;	/* where closed */
 	struct gate *next_closed;	/* that it has closed */
-	struct gpmm_kvm_vcpu *vcpus;
+	struct gpmm_kvm_vcpu *vcpus;	/* come with the backend's lock held */
 	uint64_t closed_at;	/* ns; 0: nobody is held */
 	struct gpmm_kvm_stalls stalls;
 };
@@ -92,6 +92,12 @@ static inline bool gate_pass(struct gpmm_kvm_vcpu *vcpu, bool inside)
 	return __atomic_load_n(&gate->closed, __ATOMIC_ACQUIRE);
 }
 
+/* Is there any behind it? */
+static inline bool gate_has_vcpus(const struct gate *gate)
+{
+	return __atomic_load_n(&gate->vcpus, __ATOMIC_ACQUIRE);
+}
+
 /* Return: 0 or -errno. */
 int gpmm__gate_init(struct gate *gate);
 void gpmm__gate_fini(struct gate *gate);
@@ -103,6 +109,10 @@ void gpmm__gate_fini(struct gate *gate);
  * Return: whether there is any vCPU behind the gate.
  */
 bool gpmm__gate_close(struct gate *gate);
+
+/* Come, with the backend's lock held; or go. */
+void gpmm__gate_add(struct gate *gate, struct gpmm_kvm_vcpu *vcpu);
+void gpmm__gate_remove(struct gate *gate, struct gpmm_kvm_vcpu *vcpu);
 
 /* Nothing happens where it is open, or another thread closed it. */
 void gpmm__gate_open(struct gate *gate);

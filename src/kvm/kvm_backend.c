@@ -230,15 +230,24 @@ static bool is_more(const struct kvm_backend *kvm)
 	       !gpmm__hooks_are_idle(&kvm->hooks);
 }
 
+/*
+ * Keep vCPUs out of a hole. Where there are none, none comes: who adds one
+ * waits for the lock. Return: whether there are any, and they are held.
+ */
+static bool hold_vcpus(struct kvm_backend *kvm)
+{
+	return kvm->txn.exchange.hole && gate_has_vcpus(&kvm->gate) &&
+	       gpmm__gate_close(&kvm->gate);
+}
+
 static __attribute__((noinline)) int apply_more(struct kvm_backend *kvm)
 {
-	bool held = false;
 	int ret = plan_more(kvm);
+	bool held;
 
 	if (ret)
 		return ret;
-	if (kvm->txn.exchange.hole)
-		held = gpmm__gate_close(&kvm->gate);
+	held = hold_vcpus(kvm);
 	gpmm__dirty_log_before(&kvm->log, &kvm->slots, held);
 	ret = apply_both(kvm);
 	gpmm__dirty_log_after(&kvm->log, &kvm->slots, held, !ret);
@@ -251,8 +260,7 @@ static inline int apply(struct kvm_backend *kvm)
 {
 	if (__builtin_expect(is_more(kvm), 0))
 		return apply_more(kvm);
-	if (__builtin_expect(kvm->txn.exchange.hole, 0))
-		gpmm__gate_close(&kvm->gate);
+	hold_vcpus(kvm);
 	return slots_apply(&kvm->slots);
 }
 

@@ -5,14 +5,16 @@
 #include "kvm/kvm_backend.h"
 #include "util/alloc.h"
 
-/* The ring's list is under the backend's lock, the gate's under its own. */
-static int add_ring(struct kvm_backend *kvm, struct gpmm_kvm_vcpu *vcpu)
+/* Not while a transaction counts on it that there is no vCPU, or no ring. */
+static int add(struct kvm_backend *kvm, struct gpmm_kvm_vcpu *vcpu)
 {
 	int ret = lock_acquire(&kvm->lock);
 
 	if (ret)
 		return ret;
 	ret = gpmm__rings_add(&kvm->log.rings, &vcpu->ring, vcpu->options.fd);
+	if (!ret)
+		gpmm__gate_add(&kvm->gate, vcpu);
 	lock_release(&kvm->lock);
 	return ret;
 }
@@ -39,7 +41,6 @@ int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
 			 struct gpmm_kvm_vcpu **vcpu)
 {
 	struct kvm_backend *kvm = to_kvm(backend);
-	struct gate *gate = &kvm->gate;
 	struct gpmm_kvm_vcpu *new;
 	int ret;
 
@@ -49,35 +50,24 @@ int gpmm_kvm_vcpu_create(struct gpmm_backend *backend,
 	if (!new)
 		return -ENOMEM;
 	*new = (struct gpmm_kvm_vcpu){
-		.gate = gate,
+		.gate = &kvm->gate,
 		.backend = backend,
 		.options = *options,
 	};
-	ret = add_ring(kvm, new);
+	ret = add(kvm, new);
 	if (ret) {
 		gpmm__free(new);
 		return ret;
 	}
-	pthread_mutex_lock(&gate->mutex);
-	new->next = gate->vcpus;
-	gate->vcpus = new;
-	pthread_mutex_unlock(&gate->mutex);
 	*vcpu = new;
 	return 0;
 }
 
 void gpmm_kvm_vcpu_destroy(struct gpmm_kvm_vcpu *vcpu)
 {
-	struct gpmm_kvm_vcpu **link;
-
 	if (!vcpu)
 		return;
-	pthread_mutex_lock(&vcpu->gate->mutex);
-	link = &vcpu->gate->vcpus;
-	while (*link != vcpu)
-		link = &(*link)->next;
-	*link = vcpu->next;
-	pthread_mutex_unlock(&vcpu->gate->mutex);
+	gpmm__gate_remove(vcpu->gate, vcpu);
 	remove_ring(to_kvm(vcpu->backend), vcpu);
 	gpmm__free(vcpu);
 }
