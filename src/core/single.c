@@ -88,15 +88,43 @@ static __attribute__((cold)) int leave(struct gpmm_set *set, int ret)
 	return ret;
 }
 
-/* Plan to tell the item's backend, and do so. */
-static ALWAYS_INLINE int tell(struct gpmm_txn *txn, enum edit_op op,
-			      const struct item *item, uint32_t new_flags)
+/* It is told in another way, or its members are. */
+static __attribute__((noinline)) int
+tell_planned(struct gpmm_txn *txn, enum edit_op op, const struct item *item,
+	     uint32_t new_flags)
 {
 	int ret = plan_add_edit(&txn->plan, op, item,
 				(struct span){ item->first, item->last },
 				new_flags);
 
-	return ret || !txn->plan.edits.len ? ret : gpmm__txn_tell(txn);
+	return ret ? ret : gpmm__txn_tell(txn);
+}
+
+/* Tell the item's backend, most often alone in one transaction of its own. */
+static ALWAYS_INLINE int tell(struct gpmm_txn *txn, enum edit_op op,
+			      const struct item *item, uint32_t new_flags)
+{
+	const struct gpmm_backend_ops *ops = item->backend->ops;
+	struct gpmm_area area;
+
+	if (backend_is_none(item->backend))
+		return 0;
+	if (!ops->begin)
+		return tell_planned(txn, op, item, new_flags);
+	item_to_area(item, txn->was.shift, &area);
+	return tell_one(op, &area, new_flags);
+}
+
+/* The same has now been published. */
+static ALWAYS_INLINE void tell_published(struct gpmm_txn *txn,
+					 struct gpmm_backend *be)
+{
+	if (txn->plan.edits.len) {
+		gpmm__tell_published(&txn->tell);
+		txn->plan.edits.len = 0;
+	} else if (!backend_is_none(be)) {
+		tell_sole_published(be);
+	}
 }
 
 /* The top is no leaf. */
@@ -162,8 +190,8 @@ static ALWAYS_INLINE void change(struct gpmm_txn *txn, const struct item *item,
 }
 
 /*
- * Let @removed items, at the position, give way to @n, which is none or one.
- * All is told, and nothing can fail. Return: 0.
+ * Let @item, which is there, go (@removed 1, @n 0), come (0, 1), or take the
+ * place of what is there (1, 1). All is told, and nothing can fail. Return: 0.
  */
 static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 				       const struct item *item,
@@ -178,10 +206,7 @@ static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 	change(txn, item, removed, n);
 	txn->areas = txn->was.areas + n - removed;
 	publish(txn, copy_top(&set->pool, txn->was.top, set->stamp));
-	if (txn->plan.edits.len) {
-		gpmm__tell_published(&txn->tell);
-		txn->plan.edits.len = 0;
-	}
+	tell_published(txn, item->backend);
 	node_list_add(&set->limbo.open.nodes, root_node(was));
 	finish(set);
 	return 0;
@@ -244,7 +269,7 @@ static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
 		return leave(set, ret);
 	if (item.host)
 		vec_push(&set->limbo.open.hosts, item.host);
-	return finish_change(set, NULL, 1, 0);
+	return finish_change(set, &item, 1, 0);
 }
 
 /* Ask for the item's new flags. Return: whether they are others. */

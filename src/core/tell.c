@@ -4,12 +4,6 @@
 #include "core/fanout.h"
 #include "core/tell.h"
 
-/* A backend's word for success is 0 only. */
-static int error_of(int ret)
-{
-	return ret > 0 ? -EIO : ret;
-}
-
 bool gpmm__backend_is_valid(const struct gpmm_backend *be)
 {
 	const struct gpmm_backend_ops *ops = be->ops;
@@ -24,17 +18,7 @@ bool gpmm__backend_is_valid(const struct gpmm_backend *be)
 
 static int call(const struct edit *edit)
 {
-	struct gpmm_backend *be = edit->area.backend;
-
-	switch (edit->op) {
-	case EDIT_MAP:
-		return error_of(be->ops->map(be, &edit->area));
-	case EDIT_UNMAP:
-		return error_of(be->ops->unmap(be, &edit->area));
-	default:
-		return error_of(be->ops->protect(be, &edit->area,
-						 edit->new_flags));
-	}
+	return tell_call(edit->op, &edit->area, edit->new_flags);
 }
 
 static int call_inverse(const struct edit *edit)
@@ -92,14 +76,14 @@ static void settle(struct edit *edits, size_t n,
 static int undo_committed(struct edit *edits, size_t n,
 			  struct gpmm_backend *be)
 {
-	int ret = error_of(be->ops->begin(be));
+	int ret = tell_error(be->ops->begin(be));
 
 	if (!ret) {
 		ret = call_inverses(edits, n, be);
 		if (ret)
 			be->ops->abort(be);
 		else
-			ret = error_of(be->ops->commit(be));
+			ret = tell_error(be->ops->commit(be));
 		if (!ret && be->ops->published)
 			be->ops->published(be);
 	}
@@ -285,7 +269,7 @@ static int begin_all(struct tell *tell)
 	int ret = 0;
 
 	while (!ret && (teller = next_to_begin(tell))) {
-		ret = error_of(teller->be->ops->begin(teller->be));
+		ret = tell_error(teller->be->ops->begin(teller->be));
 		teller->state = ret ? TELLER_OVER : TELLER_BEGUN;
 	}
 	return ret;
@@ -299,7 +283,7 @@ static int commit_all(struct tell *tell)
 
 		if (teller->state == TELLER_AT_ONCE)
 			continue;
-		ret = error_of(teller->be->ops->commit(teller->be));
+		ret = tell_error(teller->be->ops->commit(teller->be));
 		teller->state = ret ? TELLER_OVER : TELLER_COMMITTED;
 		if (ret)
 			return ret;
@@ -310,14 +294,14 @@ static int commit_all(struct tell *tell)
 /* Its own begin, commit and abort make it whole: there is nothing to undo. */
 static int tell_sole(const struct tell *tell, struct gpmm_backend *be)
 {
-	int ret = error_of(be->ops->begin(be));
+	int ret = tell_error(be->ops->begin(be));
 
 	if (ret)
 		return ret;
 	for (size_t i = 0; !ret && i < tell->n; i++)
 		ret = call(&tell->edits[i]);
 	if (!ret)
-		return error_of(be->ops->commit(be));
+		return tell_error(be->ops->commit(be));
 	be->ops->abort(be);
 	return ret;
 }
@@ -347,8 +331,8 @@ int gpmm__tell(struct tell *tell, size_t *stuck)
 
 void gpmm__tell_published(const struct tell *tell)
 {
-	if (tell->sole && tell->sole->ops->published)
-		tell->sole->ops->published(tell->sole);
+	if (tell->sole)
+		tell_sole_published(tell->sole);
 	for (size_t i = 0; i < tell->tellers.len; i++) {
 		struct gpmm_backend *be = tell->tellers.v[i].be;
 

@@ -3,6 +3,10 @@
 #ifndef GPMM_CORE_TELL_H
 #define GPMM_CORE_TELL_H
 
+#include <errno.h>
+
+#include <gpmm/backend.h>
+
 #include "core/plan.h"
 
 enum teller_state {
@@ -26,6 +30,56 @@ struct tell {
 	struct gpmm_backend *sole;	/* has begin and all edits, no teller */
 	VEC(struct teller) tellers;
 };
+
+/* A backend's word for success is 0 only. */
+static inline int tell_error(int ret)
+{
+	return ret > 0 ? -EIO : ret;
+}
+
+/* One call to the area's backend. */
+static inline int tell_call(enum edit_op op, const struct gpmm_area *area,
+			    uint32_t new_flags)
+{
+	struct gpmm_backend *be = area->backend;
+
+	switch (op) {
+	case EDIT_MAP:
+		return tell_error(be->ops->map(be, area));
+	case EDIT_UNMAP:
+		return tell_error(be->ops->unmap(be, area));
+	default:
+		return tell_error(be->ops->protect(be, area, new_flags));
+	}
+}
+
+/*
+ * All that a transaction tells its only backend, which has begin: that, commit
+ * and abort make it whole, and there is nothing to undo. Inlined, as after a
+ * system call each return from a function that was entered before it is taken
+ * for another one.
+ */
+static ALWAYS_INLINE int tell_one(enum edit_op op,
+				  const struct gpmm_area *area,
+				  uint32_t new_flags)
+{
+	struct gpmm_backend *be = area->backend;
+	int ret = tell_error(be->ops->begin(be));
+
+	if (ret)
+		return ret;
+	ret = tell_call(op, area, new_flags);
+	if (!ret)
+		return tell_error(be->ops->commit(be));
+	be->ops->abort(be);
+	return ret;
+}
+
+static inline void tell_sole_published(struct gpmm_backend *be)
+{
+	if (be->ops->published)
+		be->ops->published(be);
+}
 
 /* Is this a backend that a set can work with? */
 bool gpmm__backend_is_valid(const struct gpmm_backend *be);
