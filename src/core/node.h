@@ -44,7 +44,7 @@
 enum {
 	LEAF_CAP = 16,
 	FLAT_CAP = 64,
-	FLAT_PLACES = 96,	/* of a flat leaf's block */
+	FLAT_PLACES = 160,	/* of a flat leaf's block */
 	INNER_CAP = 32,
 	TALL_CAP = 64,
 	/* Fewer than these, off the right edge, and a node is mended. */
