@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 
+#include "core/btree_check.h"
 #include "core/set.h"
 #include "helpers/lab.h"
+#include "helpers/model.h"
 #include "helpers/suite.h"
 #include "util/rcu.h"
 
@@ -360,6 +362,81 @@ static void test_the_writers_top_stays(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+/* What readers hold while a change is told and published. */
+static uintptr_t held;
+static struct snapshot seen;
+
+static int is_as_seen(void *arg, const struct gpmm_area *area)
+{
+	size_t *i = arg;
+
+	CU_ASSERT(*i < seen.count && area_equal(area, &seen.area[*i]));
+	++*i;
+	return 0;
+}
+
+static void hold_root(struct mock *mock, enum mock_kind kind)
+{
+	struct gpmm_set *set = mock->peek_arg;
+	size_t items, i = 0;
+
+	if (kind == MOCK_BEGIN) {
+		held = set->face.root;
+		snapshot_take(&seen, set);
+	} else if (kind == MOCK_PUBLISHED) {
+		CU_ASSERT_NOT_EQUAL(set->face.root, held);
+		CU_ASSERT_PTR_NULL(gpmm__btree_check(held, &items));
+		gpmm_view_for_each((struct gpmm_view){ set, held },
+				   GPMM_RANGE_ALL, is_as_seen, &i);
+		CU_ASSERT_EQUAL(i, seen.count);
+		snapshot_free(&seen);
+	}
+}
+
+static void change_page(struct gpmm_set *set, uint64_t page)
+{
+	uint32_t flags = 2;
+
+	CU_ASSERT_EQUAL(gpmm_set_protect(set, page, PAGE, gpmm_protect_to,
+					 &flags), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, page, PAGE), 0);
+	CU_ASSERT_EQUAL(put(set, page, PAGE, 1), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+}
+
+static void change_beside_readers(uint64_t n)
+{
+	struct gpmm_set_options options = { .granule = PAGE };
+	struct gpmm_set *set;
+	struct mock mock;
+
+	mock_init_at(&mock, 0, PAGE, (uint32_t)(2 * n), true);
+	options.backend = &mock.be;
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
+	for (uint64_t i = 0; i < n; i++)
+		CU_ASSERT_EQUAL(put(set, 2 * i * PAGE, PAGE, 1), 0);
+	mock.peek = hold_root;
+	mock.peek_arg = set;
+	change_page(set, 0);
+	change_page(set, n / 2 * 2 * PAGE);
+	change_page(set, 2 * (n - 1) * PAGE);
+	CU_ASSERT_EQUAL(mock.publishes, n + 9);
+	mock.peek = NULL;
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+	CU_ASSERT_PTR_NULL(mock.complaint);
+	mock_fini(&mock);
+}
+
+/* Invariant A of the tree, in each of its forms. */
+static void test_what_readers_hold_stays(void)
+{
+	change_beside_readers(4);
+	change_beside_readers(40);
+	change_beside_readers(200);
+	change_beside_readers(700);
+	change_beside_readers(1600);
+}
+
 /* Map the page between two areas, one of which it is like; then give up. */
 static void fill_a_hole(struct gpmm_set *set, uint64_t page, uint32_t flags)
 {
@@ -571,6 +648,8 @@ static void test_bad_ranges(void)
 				       gpmm_protect_to, &flags), -EINVAL);
 	REFUSED(&lab, gpmm_set_protect(lab.set, -0x100, 0x1300,
 				       gpmm_protect_to, &flags), -EINVAL);
+	REFUSED(&lab, gpmm_set_protect(lab.set, 0x1000, 0x1000, NULL, NULL),
+		-EINVAL);
 	REFUSED(&lab, gpmm_set_merge(lab.set, 0x1001, 0x100), -EINVAL);
 	REFUSED(&lab, gpmm_set_merge(lab.set, -0x100, 0x1300), -EINVAL);
 	REFUSED(&lab, gpmm_set_unmap(lab.set, 0x1000, 0), 0);
@@ -658,6 +737,27 @@ static void refuse_all(int error)
 	CU_ASSERT_EQUAL(gpmm_txn_begin(set, &txn), error);
 }
 
+/* An update that leaves a section open. */
+static bool update_and_stay(void *arg, const struct gpmm_area *area,
+			    uint32_t *flags)
+{
+	gpmm_read_lock();
+	*flags = area->flags + *(uint32_t *)arg;
+	return true;
+}
+
+/* Of an area as a whole, and of a part, whether it changes anything or not. */
+static void refuse_to_stay(uint32_t more)
+{
+	for (uint64_t size = 0x800; size <= 0x1000; size += 0x800) {
+		CU_ASSERT_EQUAL(gpmm_set_protect(lab.set, 0x1000, size,
+						 update_and_stay, &more),
+				-EDEADLK);
+		gpmm_read_unlock();
+		CU_ASSERT(lab_unchanged(&lab));
+	}
+}
+
 static void test_no_change_inside_a_section(void)
 {
 	struct gpmm_txn *txn;
@@ -667,6 +767,8 @@ static void test_no_change_inside_a_section(void)
 	refuse_all(-EDEADLK);
 	gpmm_read_unlock();
 	CU_ASSERT(lab_unchanged(&lab));
+	refuse_to_stay(0);
+	refuse_to_stay(1);
 	/* A section opened after begin: the commit fails, and ends it. */
 	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(lab.set, &txn), 0);
 	CU_ASSERT_EQUAL(gpmm_txn_clear(txn), 0);
@@ -942,6 +1044,8 @@ int main(void)
 		{ "a top that goes leaves what it held alone",
 		  test_the_top_goes_whole },
 		{ "writers keep their own top", test_the_writers_top_stays },
+		{ "what readers hold stays as it is",
+		  test_what_readers_hold_stays },
 		{ "what fills a hole merges", test_what_fills_a_hole_merges },
 		{ "holes at the ends", test_holes_at_the_ends },
 		{ "bad options are refused", test_bad_options },

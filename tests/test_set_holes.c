@@ -149,6 +149,53 @@ static void test_wide(void)
 	some_limits(-(uint64_t)MANY);
 }
 
+/* An area is at every other cell, with one cell more behind the @lasting. */
+static struct gpmm_area nth(uint32_t i, uint32_t lasting)
+{
+	return (struct gpmm_area){ .start = 2 * i + (i > lasting), .size = 1 };
+}
+
+/* While area @i is away the largest hole is there, and then again the other. */
+static void go_and_come(uint32_t i, uint32_t lasting)
+{
+	struct gpmm_hole hole = { .size = 3, .limit = { 0, 1024 } };
+	struct gpmm_area area = nth(i, lasting);
+	gpmm_gpa_t addr = 0;
+
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, area.start, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, area.start - 1);
+	CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+	hole.size = 2;
+	CU_ASSERT_EQUAL(gpmm_set_find_free(set, &hole, &addr), 0);
+	CU_ASSERT_EQUAL(addr, nth(lasting, lasting).start + 1);
+}
+
+static void leave_hole_behind(uint32_t lasting)
+{
+	struct gpmm_set_options options = { .granule = 1, .no_merge = true };
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(&options, &set), 0);
+	for (uint32_t i = 0; i < 1100; i++) {
+		struct gpmm_area area = nth(i, lasting);
+
+		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+	}
+	go_and_come(8, lasting);
+	go_and_come(136, lasting);
+	go_and_come(504, lasting);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
+/* In three levels: 16 areas a leaf, 512 a node; in leaves and between them. */
+static void test_the_next_largest(void)
+{
+	for (uint32_t lasting = 1; lasting < 511; lasting += 5)
+		leave_hole_behind(lasting);
+	leave_hole_behind(127);
+	leave_hole_behind(143);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -156,6 +203,7 @@ int main(void)
 		{ "the same at the end of narrow keys",
 		  test_narrow_at_its_end },
 		{ "the same where keys are wide", test_wide },
+		{ "once the largest is filled", test_the_next_largest },
 		{ 0 },
 	};
 

@@ -32,16 +32,21 @@ static bool poisoned_exactly(struct gpmm_set *set, gpmm_gpa_t start,
 }
 
 /* Two areas, of which the second cannot be told, nor the first undone. */
-static int map_two(struct gpmm_set *set)
+static int map_two_at(struct gpmm_set *set, gpmm_gpa_t at)
 {
-	struct gpmm_area one = area_of(0x1000, 0x1000, 1);
-	struct gpmm_area two = area_of(0x3000, 0x1000, 1);
+	struct gpmm_area one = area_of(at, 0x1000, 1);
+	struct gpmm_area two = area_of(at + 0x2000, 0x1000, 1);
 	struct gpmm_txn *txn;
 
 	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
 	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &one, 0), 0);
 	CU_ASSERT_EQUAL(gpmm_txn_map(txn, &two, 0), 0);
 	return gpmm_txn_commit(txn);
+}
+
+static int map_two(struct gpmm_set *set)
+{
+	return map_two_at(set, 0x1000);
 }
 
 static void test_map_that_cannot_be_undone(void)
@@ -115,6 +120,29 @@ static void test_changes_that_touch_poison_fail(void)
 	CU_ASSERT_EQUAL(gpmm_set_len(w.set), 3);
 	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
 	CU_ASSERT_EQUAL(gpmm_set_shrink_left(w.set, 0x3000, 0x800), 0);
+	world_close(&w);
+}
+
+/* Not even as a whole, once changes elsewhere have been made. */
+static void test_whole_areas_that_touch_poison(void)
+{
+	uint32_t flags = 1;
+	struct world w;
+
+	poison_second(&w);
+	mock_fail(&w.mock, MOCK_FALLIBLE, 1, 2, -EPERM);
+	CU_ASSERT_EQUAL(map_two_at(w.set, 0x9000), -EIO);
+	mock_heal(&w.mock);
+	CU_ASSERT_EQUAL(put(w.set, 0xe000, 0x1000, 1), 0);
+	w.mock.acts = 0;
+	CU_ASSERT_EQUAL(gpmm_set_unmap(w.set, 0x3000, 0x1000), -EIO);
+	CU_ASSERT_EQUAL(gpmm_set_protect(w.set, 0x3000, 0x1000,
+					 gpmm_protect_to, &flags), -EIO);
+	CU_ASSERT_EQUAL(put(w.set, 0x9000, 0x1000, 1), -EIO);
+	CU_ASSERT_EQUAL(w.mock.acts, 0);
+	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
+	CU_ASSERT_EQUAL(put(w.set, 0x9000, 0x1000, 1), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(w.set, 0x3000, 0x1000), 0);
 	world_close(&w);
 }
 
@@ -469,6 +497,8 @@ int main(void)
 		  test_readers_see_the_set_as_before },
 		{ "changes that touch poison fail",
 		  test_changes_that_touch_poison_fail },
+		{ "whole areas that touch poison stay",
+		  test_whole_areas_that_touch_poison },
 		{ "everything else works", test_everything_else_works },
 		{ "a protect that cannot be undone",
 		  test_protect_that_cannot_be_undone },

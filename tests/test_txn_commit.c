@@ -355,6 +355,7 @@ static void hear(struct gpmm_backend *be)
 
 static void test_published_without_transactions(void)
 {
+	struct gpmm_area other = area_of(0x4000, 0x1000, 1);
 	struct world w;
 
 	world_open(&w);
@@ -364,6 +365,13 @@ static void test_published_without_transactions(void)
 	CU_ASSERT_EQUAL(heard, 1);
 	CU_ASSERT_EQUAL(gpmm_set_unmap(w.set, 0x8000, 0x1000), 0);
 	CU_ASSERT_EQUAL(heard, 1);
+	/* Nor of a change that is not its own. */
+	other.backend = gpmm_backend_none();
+	CU_ASSERT_EQUAL(gpmm_set_map(w.set, &other, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(w.set, 0x4000, 0x1000), 0);
+	CU_ASSERT_EQUAL(heard, 1);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(w.set, 0x1000, 0x1000), 0);
+	CU_ASSERT_EQUAL(heard, 2);
 	world_close(&w);
 }
 
