@@ -803,8 +803,11 @@ static int change_while_visiting(void *arg, const struct gpmm_area *area)
 static bool change_while_updating(void *arg, const struct gpmm_area *area,
 				  uint32_t *flags)
 {
-	(void)flags;
-	CU_ASSERT(gpmm_set_find(lab.set, area->start, NULL));
+	struct gpmm_area found;
+
+	CU_ASSERT_EQUAL(*flags, area->flags);
+	CU_ASSERT(gpmm_set_find(lab.set, area->start, &found) &&
+		  area_equal(&found, area));
 	return change_while_visiting(arg, area);
 }
 
