@@ -164,8 +164,9 @@ static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
 }
 
 /* Memory for a copy of the node on the way, which is not this tree's own. */
-static inline void *replace_node(struct btree *tree, const struct gpmm_iter *way,
-			  enum node_class class, unsigned int height)
+static inline void *replace_node(struct btree *tree,
+				 const struct gpmm_iter *way,
+				 enum node_class class, unsigned int height)
 {
 	node_list_add(&tree->retired, way->node[height]);
 	return pool_take(tree->pool, class, tree->stamp);

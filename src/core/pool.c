@@ -143,6 +143,7 @@ struct slab *gpmm__pool_open(struct pool *pool, enum node_class class)
 
 	while (!pool->bin[class][bin])
 		bin++;
+	assert(bin <= BIN_EMPTY);
 	pool->open[class] = pool->bin[class][bin];
 	return pool->open[class];
 }

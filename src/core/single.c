@@ -7,12 +7,12 @@
  * they need is done, here: there is no tree that may have to be given up, and
  * what is replaced is known. All others go the way of transactions of several.
  *
- * It is all inlined. Once a root is published the next change's stores queue up
- * behind that one, which waits for the readers' CPUs to let go of its line; with
- * the queue full, so does the writer. So it is stores that count, and most of a
- * call are those of its registers. A pair beside a reader takes 374 ns for 532
- * at 8 areas, 793 for 1158 at 4096 (bench/bench_set_change --quick --only=gpmm,
- * least of four by turns).
+ * It is all inlined. Once a root is published the next change's stores queue
+ * up behind that one, which waits for the readers' CPUs to let go of its line;
+ * with the queue full, so does the writer. So it is stores that count, and most
+ * of a call are those of its registers. A pair beside a reader takes 374 ns for
+ * 532 at 8 areas, 793 for 1158 at 4096 (bench/bench_set_change --quick
+ * --only=gpmm, least of four by turns).
  */
 #include <gpmm/host.h>
 
@@ -22,7 +22,7 @@
 #include "core/publish.h"
 #include "core/request.h"
 
-/* ---------------------------------------------------- is it such a change? --- */
+/* ------------------------------------------------- is it such a change? --- */
 
 /* Where it is to be made: in the tree whose top is writers' own. */
 static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule)
@@ -78,7 +78,7 @@ static ALWAYS_INLINE bool fits(struct gpmm_set *set, size_t removed, size_t n)
 	       has_nodes(&set->pool, plan->root);
 }
 
-/* -------------------------------------------------------------- the rest --- */
+/* ------------------------------------------------------------ the rest --- */
 
 /* Nothing has changed. */
 static __attribute__((cold)) int leave(struct gpmm_set *set, int ret)
@@ -212,7 +212,7 @@ static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 	return 0;
 }
 
-/* ------------------------------------------------- what may be asked for --- */
+/* ----------------------------------------------- what may be asked for --- */
 
 /* Context: locked, until it returns anything but PLAN_NOT. */
 static ALWAYS_INLINE int map_single(struct gpmm_set *set,
@@ -303,15 +303,16 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 {
 	struct plan *plan = &set->txn.plan;
 	struct item item, was;
+	bool changes;
 	int ret;
 
 	if (!update || !get_one(set, start, size, &item) || !fits(set, 1, 1))
 		return PLAN_NOT;
 	was = item;
-	ret = ask(set, &item, update, arg);
+	changes = ask(set, &item, update, arg);
 	if (rcu_inside(set->txn.was.flavor))
 		return leave(set, -EDEADLK);
-	if (!ret)
+	if (!changes)
 		return leave(set, 0);
 	if (!plan_is_alone(plan, &plan->at, &item))
 		return merge(set, start, size, item.flags);
