@@ -21,6 +21,27 @@ static inline struct leaf leaf_at(struct leaf_narrow *node, unsigned int len)
 }
 
 /* In each, @to may be @from, and lanes but those named stay as they were. */
+
+/* @key comes before lane @at, and the last lane goes. */
+static inline void lanes_insert_portable(int32_t *to, const int32_t *from,
+					 unsigned int at, int32_t key)
+{
+	for (unsigned int i = LEAF_CAP - 1; i > at; i--)
+		to[i] = from[i - 1];
+	to[at] = key;
+	memmove(to, from, at * sizeof(*to));
+}
+
+/* Lane @at goes, and the last becomes the filler. */
+static inline void lanes_remove_portable(int32_t *to, const int32_t *from,
+					 unsigned int at)
+{
+	memmove(to, from, at * sizeof(*to));
+	for (unsigned int i = at; i + 1 < LEAF_CAP; i++)
+		to[i] = from[i + 1];
+	to[LEAF_CAP - 1] = NARROW_FILLER;
+}
+
 #ifdef __SSE2__
 
 /* Lanes of @yes where the mask is set, of @no elsewhere. */
@@ -35,7 +56,6 @@ static inline __m128i lanes_index(int i)
 	return _mm_setr_epi32(i, i + 1, i + 2, i + 3);
 }
 
-/* @key comes before lane @at, and the last lane goes. */
 static inline void lanes_insert(int32_t *to, const int32_t *from,
 				unsigned int at, int32_t key)
 {
@@ -56,7 +76,6 @@ static inline void lanes_insert(int32_t *to, const int32_t *from,
 	}
 }
 
-/* Lane @at goes, and the last becomes the filler. */
 static inline void lanes_remove(int32_t *to, const int32_t *from,
 				unsigned int at)
 {
@@ -77,25 +96,8 @@ static inline void lanes_remove(int32_t *to, const int32_t *from,
 }
 
 #else
-
-static inline void lanes_insert(int32_t *to, const int32_t *from,
-				unsigned int at, int32_t key)
-{
-	for (unsigned int i = LEAF_CAP - 1; i > at; i--)
-		to[i] = from[i - 1];
-	to[at] = key;
-	memmove(to, from, at * sizeof(*to));
-}
-
-static inline void lanes_remove(int32_t *to, const int32_t *from,
-				unsigned int at)
-{
-	memmove(to, from, at * sizeof(*to));
-	for (unsigned int i = at; i + 1 < LEAF_CAP; i++)
-		to[i] = from[i + 1];
-	to[LEAF_CAP - 1] = NARROW_FILLER;
-}
-
+#define lanes_insert	lanes_insert_portable
+#define lanes_remove	lanes_remove_portable
 #endif
 
 /* One item comes, to the leaf itself or to a copy. */
