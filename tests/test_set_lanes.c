@@ -3,7 +3,7 @@
  * A leaf's keys with one come or gone: every number of them, every place, into
  * a copy and in place, each way that there is.
  */
-#include "core/leaf.h"
+#include "core/lanes.h"
 #include "helpers/suite.h"
 
 typedef void insert_fn(int32_t *to, const int32_t *from, unsigned int at,

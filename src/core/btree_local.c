@@ -8,7 +8,7 @@
 #include <assert.h>
 
 #include "core/btree_flat.h"
-#include "core/leaf.h"
+#include "core/find.h"
 #include "core/narrow.h"
 
 /* What a parent keeps of a child; @gap in granules, as key - last is. */
@@ -20,6 +20,17 @@ struct summary {
 };
 
 /* ------------------------------------------------------------- the leaf --- */
+
+struct leaf {
+	int32_t *key;
+	struct gpmm_record *record;
+	unsigned int len;
+};
+
+static inline struct leaf leaf_at(struct leaf_narrow *node, unsigned int len)
+{
+	return (struct leaf){ node->key, node->record, len };
+}
 
 static inline int32_t larger(int32_t a, int32_t b)
 {
@@ -135,7 +146,7 @@ static inline void open_up(const struct leaf *to, const struct leaf *from,
 		to->key[i] = NARROW_FILLER;
 }
 
-static inline void splice_items(const struct leaf *to, const struct leaf *from,
+static void splice_items(const struct leaf *to, const struct leaf *from,
 				const struct splice *splice)
 {
 	if (to->key != from->key) {
@@ -147,20 +158,6 @@ static inline void splice_items(const struct leaf *to, const struct leaf *from,
 	for (unsigned int i = 0; i < splice->n; i++)
 		narrow_put(&to->key[splice->a + i], &to->record[splice->a + i],
 			   &splice->items[i]);
-}
-
-static ALWAYS_INLINE void splice_leaf(const struct leaf *to,
-				      const struct leaf *from,
-				      const struct splice *splice)
-{
-	unsigned int removed = splice->b - splice->a;
-
-	if (!removed && splice->n == 1)
-		leaf_insert(to, from, splice->a, splice->items);
-	else if (removed == 1 && !splice->n)
-		leaf_remove(to, from, splice->a);
-	else
-		splice_items(to, from, splice);
 }
 
 /* Memory for a copy of the node on the way, which is not this tree's own. */
@@ -183,18 +180,23 @@ change_items(struct btree *tree, const struct local_change *change,
 	const struct splice splice = {
 		change->place, change->place + removed, change->items, n,
 	};
-	struct leaf from = leaf_at(change->way->node[0], change->len);
-	struct leaf to;
+	struct leaf_narrow *old = change->way->node[0], *node = old;
+	struct leaf from = leaf_at(old, change->len), to;
 
 	node_visit();
 	if (root_height(tree->root))
 		foresee(&from, &splice, summary);
-	to = leaf_at(change->shared ?
-			replace_node(tree, change->way, LEAF_NARROW, 0) :
-			change->way->node[0],
-		     change->len - removed + n);
-	splice_leaf(&to, &from, &splice);
-	summary->child = to.key;
+	if (change->shared)
+		node = replace_node(tree, change->way, LEAF_NARROW, 0);
+	to = leaf_at(node, change->len - removed + n);
+	if (removed > 1 || n > 1)
+		splice_items(&to, &from, &splice);
+	else
+		gpmm__find_path->splice->leaf[!removed ? SPLICE_INSERT :
+					      n ? SPLICE_REPLACE :
+						  SPLICE_REMOVE](
+			node, old, change->place, change->items);
+	summary->child = node;
 }
 
 /* Most often one item comes, goes or becomes another. */
@@ -243,13 +245,15 @@ static ALWAYS_INLINE void put_summary(struct inner_arrays inner,
 				      unsigned int i, struct summary was,
 				      struct summary now)
 {
-	inner.child[i] = now.child;
+	const struct splice_path *path = gpmm__find_path->splice;
+
+	path->put64(inner.child, i, (uintptr_t)now.child);
 	if (was.key != now.key)
-		inner.key[i] = now.key;
+		path->put32(inner.key, i, (uint32_t)now.key);
 	if (was.last != now.last)
-		inner.last[i] = (uint32_t)now.last;
+		path->put32(inner.last, i, (uint32_t)now.last);
 	if (was.gap != now.gap)
-		inner.gap[i] = (uint32_t)now.gap;
+		path->put32(inner.gap, i, (uint32_t)now.gap);
 }
 
 static inline bool is_last(struct inner_arrays inner, unsigned int i)

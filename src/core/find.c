@@ -321,16 +321,20 @@ enum find_width gpmm__find_widest(void)
 const struct find_path gpmm__find_paths[] = {
 	[FIND_PORTABLE] = {
 		find_portable, find_each_portable, way_portable,
+		&gpmm__splice_any,
 	},
 #ifdef __x86_64__
 	[FIND_SSE2] = {
 		find_sse2, find_each_sse2, way_sse2,
+		&gpmm__splice_any,
 	},
 	[FIND_AVX2] = {
 		find_avx2, find_each_avx2, way_avx2,
+		&gpmm__splice_any,
 	},
 	[FIND_AVX512] = {
 		find_avx512, each_avx512, way_avx512,
+		&gpmm__splice_avx512,
 	},
 #endif
 };

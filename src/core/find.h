@@ -8,7 +8,7 @@
 #include <gpmm/area.h>
 #include <gpmm/hit.h>
 
-#include "core/node.h"
+#include "core/splice.h"
 
 /* @shift: log2 of the set's granule */
 typedef struct gpmm_hit gpmm__find_fn(uintptr_t root, unsigned int shift,
@@ -26,6 +26,7 @@ struct find_path {
 	 * any other, too.
 	 */
 	gpmm__find_fn *(*way)(uintptr_t root);
+	const struct splice_path *splice;	/* how writers change nodes */
 };
 
 /* find.c's paths, by the vectors they use; the widest that there is wins. */

@@ -337,6 +337,15 @@ static inline unsigned int node_len(enum node_class class, const void *node)
 	}
 }
 
+/* Whole cache lines: of a narrow leaf those that are used. */
+static inline size_t leaf_bytes(const struct leaf_narrow *leaf)
+{
+	size_t records = node_len(LEAF_NARROW, leaf) *
+			 sizeof(struct gpmm_record);
+
+	return sizeof(leaf->key) + ((records + 63) & ~(size_t)63);
+}
+
 static inline void *node_child(enum node_class class, const void *node,
 			       unsigned int i)
 {

@@ -7,21 +7,24 @@
 #include "core/set.h"
 
 /*
- * A copy of the top, @root's, for readers; there is a node for it. Inlined, as
- * all that is in the way of nearly every change: see single.c.
+ * A copy of the top, @root's, for readers; there is a node for it. It is made
+ * when the top is changed, and not together with it: what the next change looks
+ * at is not to wait behind lines that may be on their way from the readers' CPUs.
+ * Inlined, as all that is in the way of nearly every change: see single.c.
  */
 static ALWAYS_INLINE uintptr_t copy_top(struct pool *pool, uintptr_t root,
 					uint64_t stamp)
 {
 	enum node_class class = root_class(root, root_height(root));
-	void *copy;
+	const struct splice_path *path = gpmm__find_path->splice;
+	void *top = root_node(root), *copy;
 
 	if (class == LEAF_NARROW) {
 		copy = pool_take(pool, LEAF_NARROW, stamp);
-		node_copy(copy, root_node(root), sizeof(struct leaf_narrow));
+		path->copy(copy, top, leaf_bytes(top));
 	} else {
 		copy = gpmm__pool_take(pool, class, stamp);
-		node_copy(copy, root_node(root), node_size(class));
+		path->copy(copy, top, node_size(class));
 	}
 	return (uintptr_t)copy | (root & ROOT_BITS);
 }

@@ -17,7 +17,6 @@
 #include <gpmm/host.h>
 
 #include "core/btree_flat.h"
-#include "core/leaf.h"
 #include "core/plan_build.h"
 #include "core/publish.h"
 #include "core/request.h"
@@ -45,7 +44,7 @@ static ALWAYS_INLINE bool has_gap(const struct plan *plan,
 
 	return item->last <= NARROW_LAST && plan_may_lie(plan, item) &&
 	       (!cursor_first(&plan->at, &next) || next > item->last) &&
-	       plan_stands_alone(plan, item, next);
+	       (!plan->merge || plan_stands_alone(plan, item, next));
 }
 
 /* Is there a node for each copy: of the way below the top, and of that? */
@@ -148,31 +147,11 @@ change_below(struct gpmm_txn *txn, const struct item *item, size_t removed,
 
 static ALWAYS_INLINE void change_flat(struct leaf_flat *leaf, unsigned int at,
 				      const struct item *item,
-				      unsigned int removed, unsigned int n)
+				      enum splice_how how)
 {
-	flat_open(leaf, leaf, at, at + removed, n);
-	if (n)
-		flat_put(leaf, at, item);
+	gpmm__find_path->splice->flat[how](leaf, at, item);
 	/* Where the next one comes: readers may look at what is beside it. */
 	prefetch_write(&leaf->block->record[leaf->used]);
-}
-
-static ALWAYS_INLINE void change_leaf(struct leaf_narrow *node,
-				      unsigned int at, const struct item *item,
-				      unsigned int removed, unsigned int n)
-{
-	struct leaf leaf = leaf_at(node, node_len(LEAF_NARROW, node));
-
-	if (!removed) {
-		leaf_insert(&leaf, &leaf, at, item);
-		return;
-	}
-	if (n) {
-		narrow_put(&leaf.key[at], &leaf.record[at], item);
-		return;
-	}
-	leaf.len--;
-	leaf_remove(&leaf, &leaf, at);
 }
 
 /* Change writers' own top, and what is below it in copies. */
@@ -180,13 +159,17 @@ static ALWAYS_INLINE void change(struct gpmm_txn *txn, const struct item *item,
 				 unsigned int removed, unsigned int n)
 {
 	const struct gpmm_iter *way = &txn->plan.at;
+	void *leaf = way->node[0];
+	enum splice_how how = !removed ? SPLICE_INSERT :
+			      n ? SPLICE_REPLACE : SPLICE_REMOVE;
 
 	if (root_height(way->root))
 		change_below(txn, item, removed, n);
 	else if (narrow_leaf_class(way->root) == LEAF_FLAT)
-		change_flat(way->node[0], way->at[0], item, removed, n);
+		change_flat(leaf, way->at[0], item, how);
 	else
-		change_leaf(way->node[0], way->at[0], item, removed, n);
+		gpmm__find_path->splice->leaf[how](leaf, leaf, way->at[0],
+						   item);
 }
 
 /*
@@ -203,8 +186,8 @@ static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 	/* Readers hold this line: to have it back takes as long as the copy. */
 	prefetch_write(&set->face);
 	set->stamp++;
-	change(txn, item, removed, n);
 	txn->areas = txn->was.areas + n - removed;
+	change(txn, item, removed, n);
 	publish(txn, copy_top(&set->pool, txn->was.top, set->stamp));
 	tell_published(txn, item->backend);
 	node_list_add(&set->limbo.open.nodes, root_node(was));
@@ -223,7 +206,7 @@ static ALWAYS_INLINE int map_single(struct gpmm_set *set,
 	struct item item;
 	int ret;
 
-	if (how || area_to_item(set, area, &item) || !seek(set, item.first) ||
+	if (how & ~GPMM_MAP_REPLACE || area_to_item(set, area, &item) || !seek(set, item.first) ||
 	    !has_gap(plan, &item) || !fits(set, 0, 1))
 		return PLAN_NOT;
 	ret = tell(&set->txn, EDIT_MAP, &item, 0);

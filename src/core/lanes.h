@@ -4,21 +4,10 @@
  * searches load: a wider load than the store before it waits until that, and
  * all before it, has reached the cache. Nor is there a branch by how many move.
  */
-#ifndef GPMM_CORE_LEAF_H
-#define GPMM_CORE_LEAF_H
+#ifndef GPMM_CORE_LANES_H
+#define GPMM_CORE_LANES_H
 
 #include "core/node.h"
-
-struct leaf {
-	int32_t *key;
-	struct gpmm_record *record;
-	unsigned int len;
-};
-
-static inline struct leaf leaf_at(struct leaf_narrow *node, unsigned int len)
-{
-	return (struct leaf){ node->key, node->record, len };
-}
 
 /* In each, @to may be @from, and lanes but those named stay as they were. */
 
@@ -99,31 +88,5 @@ static inline void lanes_remove(int32_t *to, const int32_t *from,
 #define lanes_insert	lanes_insert_portable
 #define lanes_remove	lanes_remove_portable
 #endif
-
-/* One item comes, to the leaf itself or to a copy. */
-static inline void leaf_insert(const struct leaf *to, const struct leaf *from,
-			       unsigned int at, const struct item *item)
-{
-	int32_t key;
-
-	if (to->key != from->key)
-		node_copy(to->record, from->record,
-			  LEAF_CAP * sizeof(*to->record));
-	memmove(&to->record[at + 1], &from->record[at],
-		(from->len - at) * sizeof(*to->record));
-	narrow_put(&key, &to->record[at], item);
-	lanes_insert(to->key, from->key, at, key);
-}
-
-static inline void leaf_remove(const struct leaf *to, const struct leaf *from,
-			       unsigned int at)
-{
-	if (to->key != from->key)
-		node_copy(to->record, from->record,
-			  LEAF_CAP * sizeof(*to->record));
-	memmove(&to->record[at], &from->record[at + 1],
-		(to->len - at) * sizeof(*to->record));
-	lanes_remove(to->key, from->key, at);
-}
 
 #endif
