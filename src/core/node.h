@@ -122,7 +122,7 @@ struct leaf_flat {
 	struct record_block *block;
 	uint32_t used;		/* no version has the places from here on */
 	uint32_t len;
-};
+} __attribute__((aligned(64)));	/* whole cache lines: see splice.h */
 
 struct leaf_wide {
 	uint64_t key[LEAF_CAP];
@@ -233,7 +233,7 @@ static inline size_t node_size(enum node_class class)
 		sizeof(struct inner_narrow),
 		(sizeof(struct leaf_wide) + 63) / 64 * 64,
 		(sizeof(struct inner_wide) + 63) / 64 * 64,
-		(sizeof(struct leaf_flat) + 63) / 64 * 64,
+		sizeof(struct leaf_flat),
 		sizeof(struct inner_tall),
 		sizeof(struct record_block),
 	};
