@@ -147,7 +147,7 @@ static inline void open_up(const struct leaf *to, const struct leaf *from,
 }
 
 static void splice_items(const struct leaf *to, const struct leaf *from,
-				const struct splice *splice)
+			 const struct splice *splice)
 {
 	if (to->key != from->key) {
 		memcpy(to->key, from->key, LEAF_CAP * sizeof(*to->key));
@@ -192,9 +192,7 @@ change_items(struct btree *tree, const struct local_change *change,
 	if (removed > 1 || n > 1)
 		splice_items(&to, &from, &splice);
 	else
-		gpmm__find_path->splice->leaf[!removed ? SPLICE_INSERT :
-					      n ? SPLICE_REPLACE :
-						  SPLICE_REMOVE](
+		gpmm__find_path->splice->leaf[splice_how(removed, n)](
 			node, old, change->place, change->items);
 	summary->child = node;
 }

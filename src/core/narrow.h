@@ -17,7 +17,7 @@ static inline void narrow_prefetch(const char *node, size_t size)
 }
 
 /*
- * gpmm__cursor_seek(), but for cursor->root, which is not empty nor wide.
+ * gpmm__cursor_seek() of a narrow tree that is not empty, but for cursor->root.
  * Readers have had the lines of a node, one by one, since it was written: all
  * are asked for before the first is looked at (pool.h says what it bought).
  * Vectors are as narrow as the stores that a search may come right behind: a

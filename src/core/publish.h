@@ -67,8 +67,7 @@ static inline void retire(struct gpmm_txn *txn)
  */
 static inline void finish(struct gpmm_set *set)
 {
-	const size_t least = set->limbo_max ? set->limbo_max : LIMBO_LEAST;
-	bool wait = limbo_bytes(&set->limbo) > least &&
+	bool wait = limbo_bytes(&set->limbo) > limbo_least(set->limbo_max) &&
 		    gpmm__limbo_makes_wait(set);
 	bool wake = limbo_wants_worker(&set->limbo);
 

@@ -53,14 +53,13 @@ void gpmm__limbo_fini(struct limbo *limbo)
 
 bool gpmm__limbo_makes_wait(const struct gpmm_set *set)
 {
-	size_t max = set->limbo_max;
+	size_t max = limbo_least(set->limbo_max);
+	size_t share = set->pool.chunks.bytes / 4;
 
 	if (releasing)
 		return false;
-	if (!max) {
-		max = set->pool.chunks.bytes / 4;
-		max = max > LIMBO_LEAST ? max : LIMBO_LEAST;
-	}
+	if (!set->limbo_max && max < share)
+		max = share;
 	return limbo_bytes(&set->limbo) > max;
 }
 

@@ -27,6 +27,12 @@ struct gpmm_set;
  */
 #define LIMBO_LEAST	((size_t)16 << 20)
 
+/* What a set's bound is at least. @max: bytes; 0: in proportion */
+static inline size_t limbo_least(size_t max)
+{
+	return max ? max : LIMBO_LEAST;
+}
+
 /* What waits for the same grace period. */
 struct batch {
 	struct node_list nodes;

@@ -69,7 +69,7 @@ static ALWAYS_INLINE bool fits(struct gpmm_set *set, size_t removed, size_t n)
 	unsigned int least = root_height(plan->root) ? LEAF_MIN : 1;
 	uint64_t first;
 
-	/* There is one item more than the least, and a lane that is free. */
+	/* There is one item more than the least, or a lane that is free. */
 	return (removed <= n || narrow_first(class, leaf, least, &first)) &&
 	       (removed >= n || !narrow_first(class, leaf, node_cap(class) - 1,
 					      &first)) &&
@@ -159,9 +159,8 @@ static ALWAYS_INLINE void change(struct gpmm_txn *txn, const struct item *item,
 				 unsigned int removed, unsigned int n)
 {
 	const struct gpmm_iter *way = &txn->plan.at;
+	enum splice_how how = splice_how(removed, n);
 	void *leaf = way->node[0];
-	enum splice_how how = !removed ? SPLICE_INSERT :
-			      n ? SPLICE_REPLACE : SPLICE_REMOVE;
 
 	if (root_height(way->root))
 		change_below(txn, item, removed, n);
@@ -206,8 +205,9 @@ static ALWAYS_INLINE int map_single(struct gpmm_set *set,
 	struct item item;
 	int ret;
 
-	if (how & ~GPMM_MAP_REPLACE || area_to_item(set, area, &item) || !seek(set, item.first) ||
-	    !has_gap(plan, &item) || !fits(set, 0, 1))
+	if (how & ~GPMM_MAP_REPLACE || area_to_item(set, area, &item) ||
+	    !seek(set, item.first) || !has_gap(plan, &item) ||
+	    !fits(set, 0, 1))
 		return PLAN_NOT;
 	ret = tell(&set->txn, EDIT_MAP, &item, 0);
 	if (ret)

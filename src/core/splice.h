@@ -18,6 +18,14 @@
 /* An item comes before the one at a place, or that goes, or is replaced. */
 enum splice_how { SPLICE_INSERT, SPLICE_REMOVE, SPLICE_REPLACE, SPLICE_HOWS };
 
+/* What it is where @removed items give way to @n, each one at most. */
+static inline enum splice_how splice_how(size_t removed, size_t n)
+{
+	if (!removed)
+		return SPLICE_INSERT;
+	return n ? SPLICE_REPLACE : SPLICE_REMOVE;
+}
+
 struct splice_path {
 	/* @to: @from itself or other memory. @item: what comes. */
 	void (*leaf[SPLICE_HOWS])(struct leaf_narrow *to,
