@@ -44,14 +44,14 @@ static void run_again(struct work *work)
 	uint64_t at = now();
 
 	if (!again.runs)
-		gpmm__worker_add(&again.other);
+		gpmm__worker_add(&again.other, WORKER_LINGER_MS);
 	else if (at - again.last < again.least)
 		again.least = at - again.last;
 	again.last = at;
 	if (++again.runs == MOST || (again.runs > 3 && again.other_ran))
 		set(&again.done);
 	else
-		gpmm__worker_add(work);
+		gpmm__worker_add(work, WORKER_LINGER_MS);
 }
 
 static void go_again(void)
@@ -62,7 +62,7 @@ static void go_again(void)
 		.least = UINT64_MAX,
 	};
 	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
-	gpmm__worker_add(&again.work);
+	gpmm__worker_add(&again.work, WORKER_LINGER_MS);
 	wait_for(&again.done);
 	gpmm__worker_cancel(&again.work);
 	gpmm__worker_cancel(&again.other);
@@ -82,6 +82,78 @@ static void test_what_comes_again_is_lingered_over(void)
 	CU_ASSERT(again.least >= LEAST_LINGER_NS);
 }
 
+/* ------------------------------------------------------- later, sooner --- */
+
+#define MUCH_LATER_MS	3600000
+
+static struct {
+	struct work work;
+	unsigned int runs;
+	bool ran;
+} later;
+
+static void run_later(struct work *work)
+{
+	(void)work;
+	later.runs++;
+	set(&later.ran);
+}
+
+static void start_later(void)
+{
+	later.work.run = run_later;
+	later.runs = 0;
+	__atomic_store_n(&later.ran, false, __ATOMIC_RELAXED);
+	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
+	gpmm__worker_add(&later.work, MUCH_LATER_MS);
+}
+
+static void end_later(unsigned int runs)
+{
+	gpmm__worker_cancel(&later.work);
+	CU_ASSERT_EQUAL(later.runs, runs);
+	gpmm__worker_put();
+}
+
+static void test_what_is_due_later_holds_nothing_up(void)
+{
+	start_later();
+	go_again();
+	CU_ASSERT(again.other_ran);
+	CU_ASSERT(again.runs < 10);
+	end_later(0);
+}
+
+/* It is one piece, however often it is handed in. */
+static void test_the_sooner_counts(void)
+{
+	start_later();
+	gpmm__worker_add(&later.work, 0);
+	wait_for(&later.ran);
+	go_again();
+	end_later(1);
+}
+
+static void test_the_later_does_not_count(void)
+{
+	start_later();
+	gpmm__worker_add(&later.work, WORKER_LINGER_MS);
+	gpmm__worker_add(&later.work, MUCH_LATER_MS);
+	wait_for(&later.ran);
+	go_again();
+	end_later(1);
+}
+
+/* After it was cancelled it is handed in as if it were new. */
+static void test_cancelled_it_comes_again(void)
+{
+	start_later();
+	gpmm__worker_cancel(&later.work);
+	gpmm__worker_add(&later.work, 0);
+	wait_for(&later.ran);
+	end_later(1);
+}
+
 /* ---------------------------------------------------------- cancelling --- */
 
 /* Three pieces of one round; the first of them waits to be told. */
@@ -94,9 +166,9 @@ static void run_opener(struct work *work)
 {
 	(void)work;
 	/* The last handed in is the first to run. */
-	gpmm__worker_add(&row.last);
-	gpmm__worker_add(&row.second);
-	gpmm__worker_add(&row.first);
+	gpmm__worker_add(&row.last, 0);
+	gpmm__worker_add(&row.second, 0);
+	gpmm__worker_add(&row.first, 0);
 }
 
 static void run_first(struct work *work)
@@ -125,7 +197,7 @@ static void test_cancelled_in_its_round(void)
 	row.second.run = run_second;
 	row.last.run = run_last;
 	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
-	gpmm__worker_add(&row.opener);
+	gpmm__worker_add(&row.opener, WORKER_LINGER_MS);
 	wait_for(&row.started);
 	gpmm__worker_cancel(&row.second);
 	set(&row.go_on);
@@ -147,7 +219,7 @@ static void run_slow(struct work *work)
 	set(&slow.started);
 	while (now() - from < 1000000)
 		;
-	gpmm__worker_add(work);
+	gpmm__worker_add(work, WORKER_LINGER_MS);
 	set(&slow.ended);
 }
 
@@ -156,7 +228,7 @@ static void test_cancel_waits_for_what_runs(void)
 {
 	slow.work.run = run_slow;
 	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
-	gpmm__worker_add(&slow.work);
+	gpmm__worker_add(&slow.work, WORKER_LINGER_MS);
 	wait_for(&slow.started);
 	gpmm__worker_cancel(&slow.work);
 	CU_ASSERT(is_set(&slow.ended));
@@ -187,7 +259,7 @@ static void test_signals_are_for_others(void)
 
 	mask.work.run = note_mask;
 	CU_ASSERT_EQUAL_FATAL(gpmm__worker_get(), 0);
-	gpmm__worker_add(&mask.work);
+	gpmm__worker_add(&mask.work, WORKER_LINGER_MS);
 	wait_for(&mask.ran);
 	gpmm__worker_put();
 	CU_ASSERT(sigismember(&mask.blocked, SIGINT));
@@ -204,6 +276,14 @@ int main(void)
 		  test_what_comes_again_waits_its_turn },
 		{ "what comes again is lingered over",
 		  test_what_comes_again_is_lingered_over },
+		{ "what is due later holds nothing up",
+		  test_what_is_due_later_holds_nothing_up },
+		{ "handed in again, the sooner counts",
+		  test_the_sooner_counts },
+		{ "handed in again, the later does not count",
+		  test_the_later_does_not_count },
+		{ "cancelled, it is handed in as if new",
+		  test_cancelled_it_comes_again },
 		{ "work is cancelled in its round",
 		  test_cancelled_in_its_round },
 		{ "a cancel waits for what runs",

@@ -283,7 +283,7 @@ bool gpmm__pool_mark(struct pool *pool, bool thorough)
 
 	if (!thorough && live_bytes(pool) > MOVE_MOST)
 		return false;
-	pool->chunks.leave = thorough && is_sparse(pool);
+	pool->chunks.leave = is_sparse(pool);
 	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
 		size_t slabs = pool->slabs[class];
 		size_t live = pool->nodes[class] - pool->free[class];

@@ -74,7 +74,7 @@ static inline void finish(struct gpmm_set *set)
 	set->stalls += wait;
 	lock_release(&set->lock);
 	if (wake)
-		gpmm__worker_add(&set->limbo.work);
+		gpmm__worker_add(&set->limbo.work, WORKER_LINGER_MS);
 	if (wait)
 		gpmm__set_reclaim(set);
 }

@@ -7,36 +7,44 @@
 static _Thread_local bool releasing;
 
 /*
+ * Writers who come back within seconds find the memory they had, mapped still:
+ * a huge page to be cleared costs as much as thousands of changes.
+ */
+#define SHED_MS	1000
+
+/*
  * Give back what a set that has calmed down does not need: empty slabs, half
  * at a time, and then nodes that lie scattered move together.
+ * Return: in how many ms there may be more; 0: there is none.
  */
-static bool shed(struct gpmm_set *set)
+static unsigned int shed(struct gpmm_set *set)
 {
-	struct limbo *limbo = &set->limbo;
-	bool more = false;
+	unsigned int ms = 0;
 
 	lock_acquire(&set->lock);
-	if (!limbo->queued) {
-		more = gpmm__pool_shed(&set->pool) ||
-		       gpmm__set_gather(set, false);
-		limbo->queued = more;
+	if (!set->limbo.queued) {
+		if (gpmm__pool_shed(&set->pool))
+			ms = SHED_MS;
+		else if (gpmm__set_gather(set, false))
+			ms = WORKER_LINGER_MS;
 	}
 	lock_release(&set->lock);
-	return more;
+	return ms;
 }
 
-/* Only here, off the worker's queue, may it be handed in again. */
 static void run(struct work *work)
 {
 	struct gpmm_set *set = (struct gpmm_set *)((char *)work -
 				offsetof(struct gpmm_set, limbo.work));
+	unsigned int ms;
 
 	lock_acquire(&set->lock);
 	set->limbo.queued = false;
 	lock_release(&set->lock);
 	gpmm__set_reclaim(set);
-	if (shed(set))
-		gpmm__worker_add(work);
+	ms = shed(set);
+	if (ms)
+		gpmm__worker_add(work, ms);
 }
 
 int gpmm__limbo_init(struct limbo *limbo)
@@ -99,7 +107,7 @@ void gpmm__set_leave_to_worker(struct gpmm_set *set)
 	wake = limbo_wants_worker(&set->limbo);
 	lock_release(&set->lock);
 	if (wake)
-		gpmm__worker_add(&set->limbo.work);
+		gpmm__worker_add(&set->limbo.work, WORKER_LINGER_MS);
 }
 
 int gpmm__set_reclaim(struct gpmm_set *set)

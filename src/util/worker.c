@@ -12,8 +12,9 @@ void gpmm__worker_put(void)
 {
 }
 
-void gpmm__worker_add(struct work *work)
+void gpmm__worker_add(struct work *work, unsigned int ms)
 {
+	(void)ms;
 	work->run(work);
 }
 
@@ -26,11 +27,13 @@ void gpmm__worker_cancel(struct work *work)
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "util/standing.h"
 
-#define LINGER_NS	10000000
+#define NS_A_MS		UINT64_C(1000000)
+#define NS_A_S		UINT64_C(1000000000)
 
 static struct {
 	pthread_mutex_t lock;
@@ -40,7 +43,7 @@ static struct {
 	pthread_t thread;
 	unsigned int users;
 	bool stop;
-	struct work *queue;	/* handed in, for the next round */
+	struct work *queue;	/* handed in; what is due is the next round */
 	struct work *round;	/* still to run in this one */
 	struct work *running;
 } worker = {
@@ -51,36 +54,72 @@ static struct {
 /* Starting and stopping; the thread itself takes worker.lock only. */
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
 
-/* Context: worker.lock held. */
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_A_S + (uint64_t)ts.tv_nsec;
+}
+
+/* When something is due first. Context: worker.lock held; there is some. */
+static uint64_t first_due_locked(void)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (const struct work *work = worker.queue; work; work = work->next)
+		if (work->due < due)
+			due = work->due;
+	return due;
+}
+
+/* Wait for something to be due, or for other news. Context: worker.lock held. */
 static void linger_locked(void)
 {
-	struct timespec until;
+	uint64_t due = first_due_locked();
+	struct timespec until = {
+		.tv_sec = (time_t)(due / NS_A_S),
+		.tv_nsec = (long)(due % NS_A_S),
+	};
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LINGER_NS;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
+	if (due > now())
+		pthread_cond_timedwait(&worker.wake, &worker.lock, &until);
+}
+
+/* What is due makes the next round. Context: worker.lock held. */
+static void start_round_locked(void)
+{
+	struct work **from = &worker.queue, **to = &worker.round;
+	uint64_t at = now();
+
+	while (*from) {
+		struct work *work = *from;
+
+		if (work->due > at) {
+			from = &work->next;
+			continue;
+		}
+		*from = work->next;
+		*to = work;
+		to = &work->next;
 	}
-	while (!worker.stop &&
-	       !pthread_cond_timedwait(&worker.wake, &worker.lock, &until))
-		;
+	*to = NULL;
 }
 
 /*
- * What is handed in meanwhile waits for the next round: a piece that comes
+ * What is handed in meanwhile waits for another round: a piece that comes
  * again and again neither keeps others from their turn nor goes unlingered.
  * Context: worker.lock held; released while the work runs.
  */
 static void run_round_locked(void)
 {
-	worker.round = worker.queue;
-	worker.queue = NULL;
+	start_round_locked();
 	while (worker.round) {
 		struct work *work = worker.round;
 
 		worker.round = work->next;
 		worker.running = work;
+		work->due = 0;
 		pthread_mutex_unlock(&worker.lock);
 		work->run(work);
 		pthread_mutex_lock(&worker.lock);
@@ -168,11 +207,17 @@ void gpmm__worker_put(void)
 	pthread_mutex_unlock(&life);
 }
 
-void gpmm__worker_add(struct work *work)
+void gpmm__worker_add(struct work *work, unsigned int ms)
 {
+	uint64_t due = now() + ms * NS_A_MS;
+
 	pthread_mutex_lock(&worker.lock);
-	work->next = worker.queue;
-	worker.queue = work;
+	if (!work->due) {
+		work->next = worker.queue;
+		worker.queue = work;
+	}
+	if (!work->due || work->due > due)
+		work->due = due;
 	pthread_cond_signal(&worker.wake);
 	pthread_mutex_unlock(&worker.lock);
 }
@@ -197,6 +242,7 @@ void gpmm__worker_cancel(struct work *work)
 		pthread_cond_wait(&worker.idle, &worker.lock);
 	take_off(&worker.queue, work);
 	take_off(&worker.round, work);
+	work->due = 0;
 	pthread_mutex_unlock(&worker.lock);
 	gpmm__step_in();
 }
