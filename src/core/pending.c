@@ -133,7 +133,8 @@ int gpmm__pending_add(struct gpmm_txn *txn)
 		return -ENOMEM;
 	if (pending->given_up || !has_room(&txn->plan, pending))
 		return PLAN_NOT;
-	ret = vec_reserve(&txn->set->limbo.open.hosts, txn->plan.dropped.len);
+	ret = host_refs_reserve(&txn->set->limbo.open.hosts,
+				txn->plan.dropped.len);
 	if (!ret)
 		ret = gpmm__btree_keep_local(&txn->tree, &txn->plan.at);
 	if (ret)
@@ -174,8 +175,8 @@ static int take_out(struct gpmm_txn *txn, unsigned int i)
 	if (!ret)
 		ret = gpmm__plan_drop_host(plan, item.host);
 	if (!ret)
-		ret = vec_reserve(&txn->set->limbo.open.hosts,
-				  plan->dropped.len);
+		ret = host_refs_reserve(&txn->set->limbo.open.hosts,
+					plan->dropped.len);
 	if (ret) {
 		gpmm__plan_rewind(plan, mark);
 		return ret;

@@ -57,7 +57,7 @@ static inline void retire(struct gpmm_txn *txn)
 	struct limbo *limbo = &set->limbo;
 
 	for (size_t i = 0; i < txn->plan.dropped.len; i++)
-		vec_push(&limbo->open.hosts, txn->plan.dropped.v[i]);
+		host_refs_add(&limbo->open.hosts, txn->plan.dropped.v[i]);
 	node_list_join(&limbo->open.nodes, &txn->tree.retired);
 }
 

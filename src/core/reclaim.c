@@ -55,7 +55,7 @@ int gpmm__limbo_init(struct limbo *limbo)
 
 void gpmm__limbo_fini(struct limbo *limbo)
 {
-	vec_free(&limbo->open.hosts);
+	host_refs_fini(&limbo->open.hosts);
 	lock_fini(&limbo->reclaiming);
 }
 
@@ -94,8 +94,7 @@ static void release(struct gpmm_set *set, struct batch *batch)
 	set->limbo.waiting_bytes = 0;
 	lock_release(&set->lock);
 	releasing = true;
-	for (size_t i = 0; i < batch->hosts.len; i++)
-		gpmm_host_put(batch->hosts.v[i]);
+	gpmm__host_refs_put(&batch->hosts);
 	releasing = nested;
 }
 
@@ -121,7 +120,7 @@ int gpmm__set_reclaim(struct gpmm_set *set)
 		gpmm__rcu_wait(set->flavor);
 		release(set, &batch);
 	}
-	vec_free(&batch.hosts);
+	host_refs_fini(&batch.hosts);
 	lock_release(&set->limbo.reclaiming);
 	return 0;
 }

@@ -11,12 +11,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/host_refs.h"
 #include "core/pool.h"
 #include "util/lock.h"
-#include "util/vec.h"
 #include "util/worker.h"
 
-struct gpmm_host;
 struct gpmm_set;
 
 /*
@@ -36,7 +35,7 @@ static inline size_t limbo_least(size_t max)
 /* What waits for the same grace period. */
 struct batch {
 	struct node_list nodes;
-	VEC(struct gpmm_host *) hosts;
+	struct host_refs hosts;
 };
 
 struct limbo {
@@ -59,7 +58,7 @@ static inline size_t limbo_bytes(const struct limbo *limbo)
 
 static inline bool batch_is_empty(const struct batch *batch)
 {
-	return !batch->hosts.len && !batch->nodes.head;
+	return !batch->nodes.head && gpmm__host_refs_is_empty(&batch->hosts);
 }
 
 /*

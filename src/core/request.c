@@ -83,7 +83,7 @@ static int reserve(struct gpmm_txn *txn, struct local_change *local)
 	int ret = vec_reserve(&txn->taken, plan->items.len);
 
 	if (!ret)
-		ret = vec_reserve(&set->limbo.open.hosts, plan->dropped.len);
+		ret = host_refs_reserve(&set->limbo.open.hosts, plan->dropped.len);
 	return ret ? ret : reserve_tree(txn, local);
 }
 

@@ -187,7 +187,7 @@ bool gpmm_set_is_poisoned(struct gpmm_set *set, gpmm_gpa_t start,
 static int repair_locked(struct gpmm_set *set)
 {
 	size_t n = set->poisoned.len, stuck;
-	int ret = vec_reserve(&set->limbo.open.hosts, n);
+	int ret = host_refs_reserve(&set->limbo.open.hosts, n);
 
 	if (ret)
 		return ret;
@@ -196,7 +196,7 @@ static int repair_locked(struct gpmm_set *set)
 		struct gpmm_host *host = set->poisoned.v[i].area.host;
 
 		if (host)
-			vec_push(&set->limbo.open.hosts, host);
+			host_refs_add(&set->limbo.open.hosts, host);
 	}
 	set->poisoned.len = stuck;
 	return ret;

@@ -213,14 +213,14 @@ static ALWAYS_INLINE int map_single(struct gpmm_set *set,
 	if (ret)
 		return leave(set, ret);
 	if (item.host)
-		gpmm_host_get(item.host);
+		host_refs_get(&set->limbo.open.hosts, item.host);
 	return finish_change(set, &item, 0, 1);
 }
 
 /* Make room for the item's host memory to be let go of, and tell. */
 static inline int tell_unmap(struct gpmm_set *set, const struct item *item)
 {
-	int ret = item->host ? vec_reserve(&set->limbo.open.hosts, 1) : 0;
+	int ret = item->host ? host_refs_reserve(&set->limbo.open.hosts, 1) : 0;
 
 	return ret ? ret : tell(&set->txn, EDIT_UNMAP, item, 0);
 }
@@ -251,7 +251,7 @@ static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
 	if (ret)
 		return leave(set, ret);
 	if (item.host)
-		vec_push(&set->limbo.open.hosts, item.host);
+		host_refs_add(&set->limbo.open.hosts, item.host);
 	return finish_change(set, &item, 1, 0);
 }
 
