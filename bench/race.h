@@ -8,16 +8,19 @@
 
 #include "contender.h"
 
-/* Shared by a run's threads; each line apart from the others. */
+/* Shared by a run's threads; each apart from the others. */
 struct bench_race {
-	_Alignas(64) int waiting;	/* threads that are ready */
-	_Alignas(64) bool go;
-	_Alignas(64) bool stop;
+	_Alignas(128) int waiting;	/* threads that are ready */
+	_Alignas(128) bool go;
+	_Alignas(128) bool stop;
 };
 
-/* Likewise: one counts each operation, another looks at its own now and then. */
+/*
+ * Likewise, and by twos, as CPUs fetch them: one counts each operation, another
+ * looks at its own now and then.
+ */
 struct bench_racer {
-	_Alignas(64) pthread_t thread;
+	_Alignas(128) pthread_t thread;
 	struct bench_race *race;
 	int cpu;
 	const struct bench_contender *contender;

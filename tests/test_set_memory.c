@@ -353,6 +353,79 @@ static void test_half_of_what_stays_empty_goes(void)
 	gpmm__pool_fini(&pool);
 }
 
+static char *take(struct pool *pool, enum node_class class, uint64_t stamp)
+{
+	CU_ASSERT_EQUAL_FATAL(pool_reserve(pool, class, 1), 0);
+	return gpmm__pool_take(pool, class, stamp);
+}
+
+static size_t distance(const char *a, const char *b)
+{
+	return (size_t)(a < b ? b - a : a - b);
+}
+
+/* Where a reader's CPU that fetches ahead in a page does not get. */
+static void test_the_next_version_lies_a_page_away(void)
+{
+	static const enum node_class classes[] = {
+		LEAF_NARROW, LEAF_FLAT, INNER_NARROW, INNER_TALL, LEAF_WIDE,
+	};
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++) {
+		struct pool pool = { .empty = 0 };
+		char *last = take(&pool, classes[i], 1);
+		size_t near = 0;
+
+		for (uint64_t stamp = 2; pool.free[classes[i]]; stamp++) {
+			char *next = take(&pool, classes[i], stamp);
+
+			near += distance(last, next) < 4096;
+			last = next;
+		}
+		/* The last of a slab lie where they lie. */
+		CU_ASSERT(near <= pool.nodes[classes[i]] / 4);
+		gpmm__pool_fini(&pool);
+	}
+}
+
+/* But what is built at once is read in a row. */
+static void test_nodes_of_one_transaction_lie_in_a_row(void)
+{
+	const size_t size = node_size(LEAF_NARROW);
+	struct pool pool = { .empty = 0 };
+	char *last = take(&pool, LEAF_NARROW, 1);
+	unsigned int gaps = 0;
+
+	for (int i = 0; i < 100; i++) {
+		char *next = take(&pool, LEAF_NARROW, 1);
+
+		gaps += distance(last, next) != size;
+		last = next;
+	}
+	/* At its end each slab goes on at its beginning. */
+	CU_ASSERT(gaps <= 2 * pool.slabs[LEAF_NARROW]);
+	gpmm__pool_fini(&pool);
+}
+
+/* However many there are in a slab, and in whatever order they come. */
+static void test_every_node_is_taken_once(void)
+{
+	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
+		struct pool pool = { .empty = 0 };
+
+		CU_ASSERT_EQUAL(grow_to(&pool, class, 3), 3);
+		for (size_t i = 0, n = pool.free[class]; i < n; i++) {
+			char *node = take(&pool, class, i * i / 3 + 1);
+
+			memset(node, 1, node_size(class));
+			CU_ASSERT_EQUAL(node_class_of(node), class);
+		}
+		CU_ASSERT_EQUAL(pool.slabs[class], 3);
+		CU_ASSERT_EQUAL(pool.free[class], 0);
+		gpmm__pool_fini(&pool);
+	}
+}
+
 /* The one that was full last has the next slab to give. */
 static void test_full_chunks_are_found_again(void)
 {
@@ -542,6 +615,11 @@ int main(void)
 		  test_worker_gives_memory_back },
 		{ "half of the slabs that stay empty go at a time",
 		  test_half_of_what_stays_empty_goes },
+		{ "the next version lies a page away",
+		  test_the_next_version_lies_a_page_away },
+		{ "nodes of one transaction lie in a row",
+		  test_nodes_of_one_transaction_lie_in_a_row },
+		{ "every node is taken once", test_every_node_is_taken_once },
 		{ "a chunk that was full is found again",
 		  test_full_chunks_are_found_again },
 		{ "a drain without memory changes nothing",

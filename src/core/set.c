@@ -59,7 +59,7 @@ int gpmm_set_create(const struct gpmm_set_options *options,
 		    struct gpmm_set **set_out)
 {
 	static const struct gpmm_set_options defaults;
-	struct gpmm_set *set = gpmm__alloc_aligned(64, sizeof(*set));
+	struct gpmm_set *set = gpmm__alloc_aligned(LINE_PAIR, sizeof(*set));
 	int ret;
 
 	if (!set)

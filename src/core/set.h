@@ -53,14 +53,19 @@ struct gpmm_txn {
 	struct tell tell;
 };
 
+#define LINE_PAIR	128	/* bytes */
+
 struct gpmm_set {
-	/* What readers read; written by publish() alone. */
-	struct gpmm_set_face face __attribute__((aligned(64)));
+	/*
+	 * What readers read; written by publish() alone. Their CPUs fetch the
+	 * other line of a pair along: it is nobody's.
+	 */
+	struct gpmm_set_face face __attribute__((aligned(LINE_PAIR)));
 	uint64_t generation;
 	size_t areas;
 	const struct rcu_flavor_struct *flavor;	/* NULL: memb */
 
-	struct lock lock __attribute__((aligned(64)));
+	struct lock lock __attribute__((aligned(LINE_PAIR)));
 	struct gpmm_backend *backend;	/* for areas that name none */
 	struct pool pool;
 	struct limbo limbo;
