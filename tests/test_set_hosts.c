@@ -16,6 +16,7 @@
 
 static struct gpmm_host *hosts[HOSTS];
 static unsigned int releases[HOSTS];
+static unsigned int count;	/* of hosts that are there */
 
 static void note_release(void *arg, void *addr, uint64_t size)
 {
@@ -34,7 +35,7 @@ static struct gpmm_set *start(void)
 {
 	struct gpmm_set *set;
 
-	for (unsigned int i = 0; i < HOSTS; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		const struct gpmm_host_options options = {
 			.kind = GPMM_HOST_USER, .user = address(i),
 			.size = SIZE, .release = note_release,
@@ -51,12 +52,19 @@ static struct gpmm_set *start(void)
 	return set;
 }
 
-static int map(struct gpmm_set *set, unsigned int i)
+static struct gpmm_area host_area(unsigned int i)
 {
 	struct gpmm_area area = area_of(i * SIZE, SIZE / 2, 1);
 
 	area.host = hosts[i];
 	area.hva = address(i);
+	return area;
+}
+
+static int map(struct gpmm_set *set, unsigned int i)
+{
+	struct gpmm_area area = host_area(i);
+
 	return gpmm_set_map(set, &area, 0);
 }
 
@@ -68,15 +76,15 @@ static int unmap(struct gpmm_set *set, unsigned int i)
 /* Map all; from then on the set alone has them. */
 static void map_all(struct gpmm_set *set)
 {
-	for (unsigned int i = 0; i < HOSTS; i++)
+	for (unsigned int i = 0; i < count; i++)
 		CU_ASSERT_EQUAL(map(set, i), 0);
-	for (unsigned int i = 0; i < HOSTS; i++)
+	for (unsigned int i = 0; i < count; i++)
 		gpmm_host_put(hosts[i]);
 }
 
 static void unmap_all(struct gpmm_set *set)
 {
-	for (unsigned int i = 0; i < HOSTS; i++)
+	for (unsigned int i = 0; i < count; i++)
 		CU_ASSERT_EQUAL(unmap(set, i), 0);
 }
 
@@ -84,7 +92,7 @@ static unsigned int released(void)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < HOSTS; i++)
+	for (unsigned int i = 0; i < count; i++)
 		n += releases[i];
 	return n;
 }
@@ -92,7 +100,7 @@ static unsigned int released(void)
 static void end(struct gpmm_set *set)
 {
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
-	for (unsigned int i = 0; i < HOSTS; i++)
+	for (unsigned int i = 0; i < count; i++)
 		CU_ASSERT_EQUAL(releases[i], 1);
 }
 
@@ -104,7 +112,7 @@ static void test_each_is_put_once(void)
 	unmap_all(set);
 	CU_ASSERT_EQUAL(released(), 0);
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
-	CU_ASSERT_EQUAL(released(), HOSTS);
+	CU_ASSERT_EQUAL(released(), count);
 	end(set);
 }
 
@@ -116,7 +124,7 @@ static void test_mapped_again_it_stays(void)
 	map_all(set);
 	for (int times = 0; times < 3; times++) {
 		unmap_all(set);
-		for (unsigned int i = 0; i < HOSTS; i++)
+		for (unsigned int i = 0; i < count; i++)
 			CU_ASSERT_EQUAL(map(set, i), 0);
 	}
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
@@ -124,7 +132,7 @@ static void test_mapped_again_it_stays(void)
 	unmap_all(set);
 	CU_ASSERT_EQUAL(released(), 0);
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
-	CU_ASSERT_EQUAL(released(), HOSTS);
+	CU_ASSERT_EQUAL(released(), count);
 	end(set);
 }
 
@@ -135,20 +143,20 @@ static void test_areas_of_one_host(void)
 	struct gpmm_area area = { .size = PAGE, .flags = 1 };
 
 	area.host = hosts[0];
-	for (unsigned int i = 0; i < HOSTS; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		area.start = i * SIZE;
 		area.hva = address(0) + i % 2 * PAGE;
 		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
 	}
 	gpmm_host_put(hosts[0]);
-	for (unsigned int i = 0; i < HOSTS - 1; i++)
+	for (unsigned int i = 0; i < count - 1; i++)
 		CU_ASSERT_EQUAL(gpmm_set_unmap(set, i * SIZE, PAGE), 0);
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
 	CU_ASSERT_EQUAL(releases[0], 0);
-	CU_ASSERT_EQUAL(gpmm_set_unmap(set, (HOSTS - 1) * SIZE, PAGE), 0);
+	CU_ASSERT_EQUAL(gpmm_set_unmap(set, (count - 1) * SIZE, PAGE), 0);
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
 	CU_ASSERT_EQUAL(releases[0], 1);
-	for (unsigned int i = 1; i < HOSTS; i++)
+	for (unsigned int i = 1; i < count; i++)
 		gpmm_host_put(hosts[i]);
 	end(set);
 }
@@ -178,7 +186,7 @@ static void test_what_goes_meanwhile_waits_for_the_next(void)
 	CU_ASSERT_EQUAL(releases[0], 0);
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
 	CU_ASSERT_EQUAL(releases[0], 1);
-	for (unsigned int i = 1; i < HOSTS; i++)
+	for (unsigned int i = 1; i < count; i++)
 		gpmm_host_put(hosts[i]);
 	end(set);
 }
@@ -216,7 +224,91 @@ static void test_refused_it_goes(void)
 	area.backend = &refusing;
 	CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), -EIO);
 	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
-	CU_ASSERT_EQUAL(released(), HOSTS);
+	CU_ASSERT_EQUAL(released(), count);
+	end(set);
+}
+
+/* ------------------------------------------------- within a transaction --- */
+
+static int txn_map(struct gpmm_txn *txn, unsigned int i, uint32_t flags)
+{
+	struct gpmm_area area = host_area(i);
+
+	area.flags = flags;
+	return gpmm_txn_map(txn, &area, 0);
+}
+
+static int txn_unmap(struct gpmm_txn *txn, unsigned int i)
+{
+	return gpmm_txn_unmap(txn, i * SIZE, SIZE / 2);
+}
+
+/* Of each ten areas how often it goes, and how often it comes again. */
+static const struct {
+	unsigned int goes, comes;
+	bool other;		/* than it was */
+} moves[10] = {
+	{ 1, 1, false }, { 1, 0, false }, { 0, 0, false }, { 2, 1, false },
+	{ 2, 2, false }, { 1, 1, true }, { 2, 1, true }, { 3, 3, true },
+	{ 2, 2, true }, { 3, 2, false },
+};
+
+static bool stays(unsigned int i)
+{
+	return moves[i % 10].goes == moves[i % 10].comes;
+}
+
+/* Some at a time go and come, so that they wait for each other. */
+static struct gpmm_txn *move_some(struct gpmm_set *set)
+{
+	struct gpmm_txn *txn;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(set, &txn), 0);
+	for (unsigned int from = 0; from < count; from += 10) {
+		for (unsigned int turn = 0; turn < 3; turn++) {
+			for (unsigned int i = from; i < from + 10; i++)
+				if (moves[i % 10].goes > turn)
+					CU_ASSERT_EQUAL(txn_unmap(txn, i), 0);
+			for (unsigned int i = from; i < from + 10; i++)
+				if (moves[i % 10].comes > turn)
+					CU_ASSERT_EQUAL(
+						txn_map(txn, i,
+							moves[i % 10].other ?
+							turn + 2 : 1), 0);
+		}
+	}
+	return txn;
+}
+
+static void test_what_stays_keeps_its_reference(void)
+{
+	struct gpmm_set *set = start();
+
+	map_all(set);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(move_some(set)), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	for (unsigned int i = 0; i < count; i++)
+		CU_ASSERT_EQUAL(releases[i], !stays(i));
+	for (unsigned int i = 0; i < count; i++)
+		if (stays(i))
+			CU_ASSERT_EQUAL(unmap(set, i), 0);
+	CU_ASSERT_EQUAL(released(), count - count / 10 * 6);
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	end(set);
+}
+
+static void test_aborted_all_keep_theirs(void)
+{
+	struct gpmm_set *set = start();
+
+	map_all(set);
+	gpmm_txn_abort(move_some(set));
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	CU_ASSERT_EQUAL(released(), 0);
+	unmap_all(set);
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	CU_ASSERT_EQUAL(released(), count);
 	end(set);
 }
 
@@ -229,8 +321,16 @@ int main(void)
 		{ "what goes during a grace period waits for the next",
 		  test_what_goes_meanwhile_waits_for_the_next },
 		{ "refused, it goes", test_refused_it_goes },
+		{ "what stays in a transaction keeps its reference",
+		  test_what_stays_keeps_its_reference },
+		{ "aborted, all keep theirs", test_aborted_all_keep_theirs },
 		{ 0 },
 	};
+	int ret;
 
-	return suite_run("references on host memory", tests);
+	count = HOSTS;
+	ret = suite_run("references on host memory", tests);
+	/* A whole tree in one leaf. */
+	count = 40;
+	return ret | suite_run("references on the memory of few hosts", tests);
 }

@@ -184,6 +184,69 @@ static void test_flat(void)
 
 /* ------------------------------------------------------------------ arrays --- */
 
+/* Every number of lanes, and every place. */
+static void lanes_each(const struct splice_path *path)
+{
+	for (unsigned int len = 0; len < FLAT_CAP; len++) {
+		for (unsigned int at = 0; at <= len; at++) {
+			ALIGNED struct {
+				int32_t key[FLAT_CAP];
+				uint8_t place[FLAT_CAP];
+			} lanes;
+			bool good = true;
+
+			for (unsigned int i = 0; i < FLAT_CAP; i++) {
+				lanes.key[i] = i < len ? 10 * (int)i + 10 :
+							 NARROW_FILLER;
+				lanes.place[i] = (uint8_t)(i + 100);
+			}
+			path->lanes(lanes.key, lanes.place, at,
+				    10 * (int)at + 5, 7);
+			for (unsigned int i = 0; i < FLAT_CAP; i++) {
+				unsigned int old = i - (i > at);
+				int32_t key = old < len ?
+					10 * (int)old + 10 : NARROW_FILLER;
+
+				good = good && (i == at ?
+					lanes.key[i] == 10 * (int)at + 5 &&
+					lanes.place[i] == 7 :
+					lanes.key[i] == key &&
+					lanes.place[i] == old + 100);
+			}
+			CU_ASSERT(good);
+		}
+	}
+}
+
+static void test_lanes(void)
+{
+	for (enum find_width width = 0; width <= gpmm__find_widest(); width++)
+		lanes_each(gpmm__find_paths[width].splice);
+}
+
+/* Queries on either side of each key, and the extremes. */
+static void count_each(const struct splice_path *path)
+{
+	for (unsigned int len = 0; len <= FLAT_CAP; len++) {
+		ALIGNED int32_t key[FLAT_CAP];
+
+		for (unsigned int i = 0; i < FLAT_CAP; i++)
+			key[i] = i < len ? 10 * (int)i - 1 : NARROW_FILLER;
+		for (unsigned int i = 0; i < len; i++) {
+			CU_ASSERT_EQUAL(path->count(key, 10 * (int)i - 1), i);
+			CU_ASSERT_EQUAL(path->count(key, 10 * (int)i), i + 1);
+		}
+		CU_ASSERT_EQUAL(path->count(key, INT32_MIN), 0);
+		CU_ASSERT_EQUAL(path->count(key, NARROW_FILLER), len);
+	}
+}
+
+static void test_count(void)
+{
+	for (enum find_width width = 0; width <= gpmm__find_widest(); width++)
+		count_each(gpmm__find_paths[width].splice);
+}
+
 static void put_each(const struct splice_path *path)
 {
 	uint32_t of32[TALL_CAP] ALIGNED, want32[TALL_CAP] ALIGNED;
@@ -232,6 +295,8 @@ int main(void)
 		{ "a leaf's items", test_leaf },
 		{ "a leaf's bytes", test_leaf_bytes },
 		{ "a flat leaf's items", test_flat },
+		{ "a flat leaf's keys and places", test_lanes },
+		{ "keys below a query", test_count },
 		{ "arrays and lines", test_arrays },
 		{ 0 },
 	};

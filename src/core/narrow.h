@@ -7,6 +7,8 @@
 #define GPMM_CORE_NARROW_H
 
 #include "core/btree.h"
+#include "core/find.h"
+#include "core/splice.h"
 
 /* A node that is soon to be walked, copied or changed. */
 static inline void narrow_prefetch(const char *node, size_t size)
@@ -16,12 +18,21 @@ static inline void narrow_prefetch(const char *node, size_t size)
 		__builtin_prefetch(node + at);
 }
 
+/* Of any narrow node's keys. */
+static inline unsigned int narrow_count_in(enum node_class class,
+					   const int32_t *key, int32_t query)
+{
+	if (class == LEAF_FLAT || class == INNER_TALL)
+		return gpmm__find_path->splice->count(key, query);
+	return narrow_count(key, node_cap(class), query);
+}
+
 /*
  * gpmm__cursor_seek() of a narrow tree that is not empty, but for cursor->root.
  * Readers have had the lines of a node, one by one, since it was written: all
  * are asked for before the first is looked at (pool.h says what it bought).
- * Vectors are as narrow as the stores that a search may come right behind: a
- * wider one would wait for them, and so for all before them.
+ * Vectors are as narrow as the stores that a search may come right behind, be
+ * those of whole lines: a wider one would wait for them, and so for all before.
  */
 static ALWAYS_INLINE void narrow_seek(struct gpmm_iter *cursor, uintptr_t root,
 				      uint64_t granule)
@@ -32,11 +43,11 @@ static ALWAYS_INLINE void narrow_seek(struct gpmm_iter *cursor, uintptr_t root,
 	unsigned int n;
 
 	for (unsigned int height = root_height(root); height; height--) {
-		struct inner_arrays inner = narrow_arrays(
-			narrow_inner_class(root, height), node);
+		enum node_class class = narrow_inner_class(root, height);
+		struct inner_arrays inner = narrow_arrays(class, node);
 
 		node_visit();
-		n = narrow_count(inner.key, inner.cap, query);
+		n = narrow_count_in(class, inner.key, query);
 		n -= n > 0;
 		cursor->node[height] = node;
 		cursor->at[height] = n;
@@ -47,7 +58,7 @@ static ALWAYS_INLINE void narrow_seek(struct gpmm_iter *cursor, uintptr_t root,
 			narrow_prefetch(node, sizeof(struct leaf_narrow));
 	}
 	node_visit();
-	n = narrow_count(node, node_cap(leaf), query);
+	n = narrow_count_in(leaf, node, query);
 	n -= n && narrow_record(leaf, node, n - 1)->last >= granule;
 	cursor->node[0] = node;
 	cursor->at[0] = n;

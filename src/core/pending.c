@@ -10,16 +10,12 @@
 
 /* --------------------------------------------------------- what is there --- */
 
-/* How many start at or below @granule: of four lines, only one is searched. */
+/* How many start at or below @granule? */
 static inline unsigned int count(const struct pending *pending,
 				 uint64_t granule)
 {
-	const int32_t *key = pending->key;
-	int32_t query = narrow_at(granule);
-	unsigned int line = (unsigned int)(key[15] < query) +
-			    (key[31] < query) + (key[47] < query);
-
-	return line * 16 + narrow_count(&key[line * 16], 16, query);
+	return gpmm__find_path->splice->count(pending->key,
+					      narrow_at(granule));
 }
 
 static inline struct pending_area *area_at(struct pending *pending,
@@ -33,7 +29,8 @@ static inline uint64_t first_at(const struct pending *pending, unsigned int i)
 	return (uint64_t)(pending->key[i] + 1);
 }
 
-bool gpmm__pending_touches(struct pending *pending, struct span span)
+/* Does a span reach into what is pending? */
+static ALWAYS_INLINE bool touches(struct pending *pending, struct span span)
 {
 	unsigned int i = count(pending, span.last);
 
@@ -68,15 +65,6 @@ static struct pending *make(struct gpmm_txn *txn)
 	return pending;
 }
 
-/*
- * Was one whole item of a narrow tree asked for by its span? Then the way leads
- * to it still, and not past it as after all else that is unmapped.
- */
-static inline bool was_one(const struct plan *plan)
-{
-	return plan->local && plan->at.at[0] == plan->place;
-}
-
 /* How many pending areas beside @at lie in a leaf, of @len items? */
 static unsigned int count_within(const struct pending *pending,
 				 const int32_t *key, unsigned int len)
@@ -90,56 +78,74 @@ static unsigned int count_within(const struct pending *pending,
 	return to - from;
 }
 
-/* Invariant G: may one more item be taken out of the leaf? */
-static bool has_room(const struct plan *plan, const struct pending *pending)
+/* Invariant G: may the item that the way leads to be taken out, too? */
+static bool has_room(const struct pending *pending,
+		     const struct gpmm_iter *way)
 {
-	unsigned int len = node_len(narrow_leaf_class(plan->root), plan->leaf);
+	unsigned int len = node_len(narrow_leaf_class(way->root),
+				    way->node[0]);
 
-	if (pending->len == PENDING_CAP)
+	if (pending->given_up || pending->len == PENDING_CAP)
 		return false;
-	if (!root_height(plan->root))
+	if (!root_height(way->root))
 		return len > 1 + pending->len;
-	return len > LEAF_MIN + count_within(pending, plan->leaf, len);
+	return len > LEAF_MIN + count_within(pending, way->node[0], len);
 }
 
-static void insert(struct pending *pending, const struct plan *plan)
+static void insert(struct pending *pending, const struct plan *plan,
+		   const struct item *item, size_t dropped)
 {
-	enum node_class class = narrow_leaf_class(plan->root);
-	unsigned int i = pending->at, place = pending->len++;
-	unsigned int behind = place - i;
+	const struct gpmm_iter *way = &plan->at;
+	unsigned int place = pending->len++;
 	struct pending_area *area = &pending->area[place];
-	struct item item;
 
-	memmove(&pending->key[i + 1], &pending->key[i],
-		behind * sizeof(*pending->key));
-	memmove(&pending->place[i + 1], &pending->place[i], behind);
-	pending->key[i] = ((const int32_t *)plan->leaf)[plan->place];
-	pending->place[i] = (uint8_t)place;
-	narrow_get(class, plan->leaf, plan->place, &item);
-	area->record = *narrow_record(class, plan->leaf, plan->place);
+	gpmm__find_path->splice->lanes(pending->key, pending->place,
+				       pending->at, (int32_t)item->first - 1,
+				       (uint8_t)place);
+	area->record = *narrow_record(narrow_leaf_class(way->root),
+				      way->node[0], way->at[0]);
+	area->dropped = dropped;
 	area->gone = true;
-	area->alone = plan_is_alone(plan, &plan->at, &item);
+	area->alone = plan_is_alone(plan, way, item);
 }
 
-int gpmm__pending_add(struct gpmm_txn *txn)
+/* Plan that an area goes, and keep what it takes. May need to be rewound. */
+static ALWAYS_INLINE int plan_to_go(struct gpmm_txn *txn, const struct item *item)
 {
-	struct pending *pending;
+	struct span span = { item->first, item->last };
+	struct plan *plan = &txn->plan;
+	int ret = plan_add_edit(plan, EDIT_UNMAP, item, span, 0);
+
+	if (!ret)
+		ret = plan_drop_host(plan, item->host);
+	return ret ? ret : host_refs_reserve(&txn->set->limbo.open.hosts,
+					     plan->dropped.len);
+}
+
+/* Let one whole area go that is not pending yet; or PLAN_NOT. */
+static int let_wait(struct gpmm_txn *txn, struct span span)
+{
+	struct pending *pending = txn->pending;
+	struct plan *plan = &txn->plan;
+	struct plan_mark mark = gpmm__plan_mark(plan);
+	struct item item;
 	int ret;
 
-	if (!was_one(&txn->plan))
+	plan->at.root = plan->root;
+	narrow_seek(&plan->at, plan->root, span.first);
+	if (!plan_is_one(plan, span) || !has_room(pending, &plan->at))
 		return PLAN_NOT;
-	pending = make(txn);
-	if (!pending)
-		return -ENOMEM;
-	if (pending->given_up || !has_room(&txn->plan, pending))
-		return PLAN_NOT;
-	ret = host_refs_reserve(&txn->set->limbo.open.hosts,
-				txn->plan.dropped.len);
-	if (!ret)
-		ret = gpmm__btree_keep_local(&txn->tree, &txn->plan.at);
-	if (ret)
+	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0],
+		   plan->at.at[0], &item);
+	ret = plan_to_go(txn, &item);
+	/* Of a flat leaf's, the first keeps enough for all. */
+	if (!ret && !txn->tree.kept[RECORD_BLOCK])
+		ret = gpmm__btree_keep_local(&txn->tree, &plan->at);
+	if (ret) {
+		gpmm__plan_rewind(plan, mark);
 		return ret;
-	insert(pending, &txn->plan);
+	}
+	insert(pending, plan, &item, mark.dropped);
 	pending->gone++;
 	txn->areas--;
 	return 0;
@@ -165,23 +171,18 @@ static void get(struct pending *pending, unsigned int i, struct item *item)
 static int take_out(struct gpmm_txn *txn, unsigned int i)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
-	struct plan *plan = &txn->plan;
+	struct pending_area *area = area_at(txn->pending, i);
 	struct item item;
 	int ret;
 
 	get(txn->pending, i, &item);
-	ret = plan_add_edit(plan, EDIT_UNMAP, &item,
-			    (struct span){ item.first, item.last }, 0);
-	if (!ret)
-		ret = gpmm__plan_drop_host(plan, item.host);
-	if (!ret)
-		ret = host_refs_reserve(&txn->set->limbo.open.hosts,
-					plan->dropped.len);
+	ret = plan_to_go(txn, &item);
 	if (ret) {
-		gpmm__plan_rewind(plan, mark);
+		gpmm__plan_rewind(&txn->plan, mark);
 		return ret;
 	}
-	area_at(txn->pending, i)->gone = true;
+	area->dropped = mark.dropped;
+	area->gone = true;
 	txn->pending->gone++;
 	txn->areas--;
 	return 0;
@@ -189,11 +190,23 @@ static int take_out(struct gpmm_txn *txn, unsigned int i)
 
 int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span)
 {
-	unsigned int i = txn->pending->at - 1;
+	uintptr_t root = txn->plan.root;
+	struct pending *pending;
+	unsigned int i;
 
-	if (!is_span(txn->pending, i, span))
+	if (!root_node(root) || root_is_wide(root))
 		return PLAN_NOT;
-	return area_at(txn->pending, i)->gone ? 0 : take_out(txn, i);
+	pending = make(txn);
+	if (!pending)
+		return -ENOMEM;
+	if (!touches(pending, span))
+		return let_wait(txn, span);
+	i = pending->at - 1;
+	if (!is_span(pending, i, span)) {
+		gpmm__pending_apply(txn);
+		return PLAN_NOT;
+	}
+	return area_at(pending, i)->gone ? 0 : take_out(txn, i);
 }
 
 /* May the item stay that the tree has in its place? */
@@ -201,6 +214,24 @@ static bool is_same(const struct pending_area *area, const struct item *item)
 {
 	return area->alone && plan_is_like(&area->record, item) &&
 	       area->record.backend == item->backend;
+}
+
+/* The item stays, and the reference that it has. */
+static int let_stay(struct gpmm_txn *txn, struct pending_area *area,
+		    const struct item *item)
+{
+	struct span span = { item->first, item->last };
+	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	int ret = plan_add_edit(&txn->plan, EDIT_MAP, item, span, 0);
+
+	if (ret) {
+		gpmm__plan_rewind(&txn->plan, mark);
+		return ret;
+	}
+	if (item->host)
+		txn->plan.dropped.v[area->dropped] = NULL;
+	txn->areas++;
+	return 0;
 }
 
 /* Put an item, or none, into the place that the way leads to. */
@@ -239,18 +270,21 @@ static int replace(struct gpmm_txn *txn, struct pending_area *area,
 int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item)
 {
 	struct span span = { item->first, item->last };
-	unsigned int i = txn->pending->at - 1;
-	struct pending_area *area = area_at(txn->pending, i);
+	struct pending *pending = txn->pending;
+	struct pending_area *area;
 	int ret;
 
-	if (!is_span(txn->pending, i, span) || !area->gone)
+	if (!touches(pending, span))
+		return PENDING_NOT;
+	area = area_at(pending, pending->at - 1);
+	if (!is_span(pending, pending->at - 1, span) || !area->gone)
 		return PLAN_NOT;
-	ret = is_same(area, item) ? gpmm__txn_put(txn, item) :
+	ret = is_same(area, item) ? let_stay(txn, area, item) :
 				    replace(txn, area, item);
 	if (ret)
 		return ret;
 	area->gone = false;
-	txn->pending->gone--;
+	pending->gone--;
 	return 0;
 }
 

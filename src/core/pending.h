@@ -30,6 +30,7 @@ struct gpmm_txn;
 
 struct pending_area {
 	struct gpmm_record record;	/* in the tree */
+	size_t dropped;		/* of the plan's: its host, when it is gone */
 	bool gone;		/* unmapped; else it is mapped again */
 	bool alone;		/* merges with nothing beside it in the tree */
 };
@@ -57,22 +58,21 @@ static inline bool pending_was_open(const struct pending *pending)
 }
 
 /*
- * Let what was planned wait, which changes something and touches nothing that
- * is pending, if it is to take out one area and there is room for it.
- * Return: 0, -ENOMEM or PLAN_NOT, with nothing changed.
+ * Unmap a span: let it wait where it is one area, or make it gone again where
+ * that is pending. Whatever else is pending and the span touches is applied.
+ * Return: as planning it, or PLAN_NOT.
  */
-int gpmm__pending_add(struct gpmm_txn *txn);
+int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span);
 
 /* ---- What follows is for where pending_is_open(). ---- */
 
-/* Does a span reach into what is pending? */
-bool gpmm__pending_touches(struct pending *pending, struct span span);
+/* It does not touch what is pending. */
+#define PENDING_NOT	2
 
 /*
- * A request whose span was just seen to touch what is pending: made there, if
- * the span is that of one area. Return: as planning it, or PLAN_NOT.
+ * Map an item in the place of a pending area. Return: as planning it, PLAN_NOT
+ * where it is to be planned once what is pending is applied, or PENDING_NOT.
  */
-int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span);
 int gpmm__pending_map(struct gpmm_txn *txn, const struct item *item);
 
 /* Take what is gone out of the tree. Cannot fail. */

@@ -23,7 +23,7 @@ static int unmap_item(struct plan *plan, const struct item *old,
 	if (!ret)
 		ret = gpmm__plan_push_right(plan, old, part, !left);
 	if (!ret && !left && !right)
-		ret = gpmm__plan_drop_host(plan, old->host);
+		ret = plan_drop_host(plan, old->host);
 	return ret;
 }
 
@@ -52,7 +52,7 @@ static int unmap_one(struct plan *plan, struct span span)
 		   plan->at.at[0], &old);
 	ret = plan_add_edit(plan, EDIT_UNMAP, &old, span, 0);
 	if (!ret)
-		ret = gpmm__plan_drop_host(plan, old.host);
+		ret = plan_drop_host(plan, old.host);
 	plan_note_place(plan, plan->at.at[0]);
 	plan->first = plan->last = old.first;
 	plan->removed = 1;

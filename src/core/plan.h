@@ -42,7 +42,7 @@ struct plan {
 
 	/* These grow with each request of a transaction. */
 	VEC(struct edit) edits;
-	VEC(struct gpmm_host *) dropped;
+	VEC(struct gpmm_host *) dropped;	/* NULL: kept after all */
 
 	/*
 	 * Of the last request: the items that start in [first, last], @removed

@@ -19,18 +19,6 @@ int gpmm__plan_cut(const struct plan *plan, const struct item *item,
 	return 0;
 }
 
-int gpmm__plan_drop_host(struct plan *plan, struct gpmm_host *host)
-{
-	int ret;
-
-	if (!host)
-		return 0;
-	ret = vec_reserve(&plan->dropped, 1);
-	if (!ret)
-		vec_push(&plan->dropped, host);
-	return ret;
-}
-
 /* --------------------------------------------------------------- edits --- */
 
 int gpmm__plan_add_edits(struct plan *plan, enum edit_op op,
@@ -88,7 +76,7 @@ static int take_in(struct plan *plan, struct item *item, bool carried)
 	if (!carried)
 		return 0;
 	if (item->carried)
-		return gpmm__plan_drop_host(plan, item->host);
+		return plan_drop_host(plan, item->host);
 	item->carried = true;
 	return 0;
 }

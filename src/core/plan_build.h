@@ -88,7 +88,14 @@ int gpmm__plan_cut(const struct plan *plan, const struct item *item,
 		   struct span span, struct span *part);
 
 /* Plan to drop a reference that an old item had; NULL is ignored. */
-int gpmm__plan_drop_host(struct plan *plan, struct gpmm_host *host);
+static inline int plan_drop_host(struct plan *plan, struct gpmm_host *host)
+{
+	int ret = host ? vec_reserve(&plan->dropped, 1) : 0;
+
+	if (!ret && host)
+		vec_push(&plan->dropped, host);
+	return ret;
+}
 
 /* --------------------------------------------------------------- edits --- */
 

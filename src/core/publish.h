@@ -57,7 +57,9 @@ static inline void retire(struct gpmm_txn *txn)
 	struct limbo *limbo = &set->limbo;
 
 	for (size_t i = 0; i < txn->plan.dropped.len; i++)
-		host_refs_add(&limbo->open.hosts, txn->plan.dropped.v[i]);
+		if (txn->plan.dropped.v[i])
+			host_refs_add(&limbo->open.hosts,
+				      txn->plan.dropped.v[i]);
 	node_list_join(&limbo->open.nodes, &txn->tree.retired);
 }
 

@@ -160,10 +160,10 @@ int gpmm__txn_put(struct gpmm_txn *txn, const struct item *item)
 static int map_beside(struct gpmm_txn *txn, const struct item *item)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
+	int ret = gpmm__pending_map(txn, item);
 
-	if (gpmm__pending_touches(txn->pending,
-				  (struct span){ item->first, item->last }))
-		return gpmm__pending_map(txn, item);
+	if (ret != PENDING_NOT)
+		return ret;
 	if (item->last > NARROW_LAST)
 		return PLAN_NOT;
 	return settle(txn, mark, gpmm__plan_map_alone(&txn->plan, item));
@@ -227,7 +227,7 @@ int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 }
 
 /* The granules of a range that may be changed. */
-static int changeable(const struct gpmm_txn *txn, uint64_t start,
+static ALWAYS_INLINE int changeable(const struct gpmm_txn *txn, uint64_t start,
 		      uint64_t size, struct span *span)
 {
 	if (range_to_granules(txn->set, start, size, span))
@@ -242,22 +242,15 @@ static int unmap_span(struct gpmm_txn *txn, struct span span)
 	return settle(txn, mark, gpmm__plan_unmap(&txn->plan, span));
 }
 
-/* Unmap what touches nothing pending: let it wait, too, if it can. */
-static int unmap_aside(struct gpmm_txn *txn, struct span span)
+/* Unmap at once. */
+static int unmap_now(struct gpmm_txn *txn, struct span span)
 {
 	struct plan_mark mark = gpmm__plan_mark(&txn->plan);
 	int ret = gpmm__plan_unmap(&txn->plan, span);
 
-	if (ret || !txn->plan.changed)
+	if (ret || !txn->plan.changed || !pending_is_open(txn->pending))
 		return settle(txn, mark, ret);
-	ret = gpmm__pending_add(txn);
-	if (!ret)
-		return 0;
-	if (ret == PLAN_NOT && !pending_is_open(txn->pending))
-		return settle(txn, mark, 0);
 	gpmm__plan_rewind(&txn->plan, mark);
-	if (ret != PLAN_NOT)
-		return ret;
 	gpmm__pending_make_room(txn);
 	return unmap_span(txn, span);
 }
@@ -269,14 +262,8 @@ static int unmap_more(struct gpmm_txn *txn, struct span span)
 
 	if (txn->run.streak)
 		gpmm__run_end(txn);
-	if (pending_is_open(txn->pending) &&
-	    gpmm__pending_touches(txn->pending, span)) {
-		ret = gpmm__pending_unmap(txn, span);
-		if (ret != PLAN_NOT)
-			return ret;
-		gpmm__pending_apply(txn);
-	}
-	return unmap_aside(txn, span);
+	ret = gpmm__pending_unmap(txn, span);
+	return ret == PLAN_NOT ? unmap_now(txn, span) : ret;
 }
 
 int gpmm_txn_unmap(struct gpmm_txn *txn, gpmm_gpa_t start, uint64_t size)

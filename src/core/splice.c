@@ -54,6 +54,26 @@ static void flat_remove_any(struct leaf_flat *leaf, unsigned int at,
 	flat_open(leaf, leaf, at, at + 1, 0);
 }
 
+/* Of four lines, only one is searched. */
+static unsigned int count_any(const int32_t *key, int32_t query)
+{
+	unsigned int line = (unsigned int)(key[15] < query) +
+			    (key[31] < query) + (key[47] < query);
+
+	return line * 16 + narrow_count(&key[line * 16], 16, query);
+}
+
+static void lanes_any(int32_t *key, uint8_t *places, unsigned int at,
+		      int32_t new, uint8_t place)
+{
+	unsigned int behind = FLAT_CAP - 1 - at;
+
+	memmove(&key[at + 1], &key[at], behind * sizeof(*key));
+	memmove(&places[at + 1], &places[at], behind);
+	key[at] = new;
+	places[at] = place;
+}
+
 static void copy_any(void *to, const void *from, size_t size)
 {
 	memcpy(to, from, size);
@@ -72,6 +92,8 @@ static void put64_any(void *array, unsigned int i, uint64_t value)
 const struct splice_path gpmm__splice_any = {
 	.leaf = { insert_any, remove_any, replace_any },
 	.flat = { flat_insert_any, flat_remove_any, flat_put },
+	.count = count_any,
+	.lanes = lanes_any,
 	.copy = copy_any,
 	.put32 = put32_any,
 	.put64 = put64_any,
@@ -208,30 +230,51 @@ static inline AVX512 void finish_flat(struct leaf_flat *leaf,
 		_mm256_store_si256((__m256i *)record, make_record(item));
 }
 
-static AVX512 void flat_insert_avx512(struct leaf_flat *leaf, unsigned int at,
-				      const struct item *item)
+static AVX512 unsigned int count_avx512(const int32_t *key, int32_t query)
+{
+	const __m512i q = _mm512_set1_epi32(query);
+	__mmask32 low = _mm512_kunpackw(
+		_mm512_cmplt_epi32_mask(get_line(key, 1), q),
+		_mm512_cmplt_epi32_mask(get_line(key, 0), q));
+	__mmask32 high = _mm512_kunpackw(
+		_mm512_cmplt_epi32_mask(get_line(key, 3), q),
+		_mm512_cmplt_epi32_mask(get_line(key, 2), q));
+
+	return (unsigned int)__builtin_popcountll(
+		_mm512_kunpackd(high, low));
+}
+
+static AVX512 void lanes_avx512(int32_t *keys, uint8_t *places,
+				unsigned int at, int32_t new, uint8_t place)
 {
 	const uint64_t here = UINT64_C(1) << at;
 	const uint64_t behind = ~UINT64_C(0) << at << 1;
-	__m512i places = get_line(leaf->place, 0);
-	__m512i key = make_key(item), before = key;
+	__m512i key = _mm512_set1_epi32(new), before = key;
+	__m512i old = get_line(places, 0);
 	/* All one further: by 16 bytes, and 15 back. */
 	__m512i moved = _mm512_alignr_epi8(
-		places, _mm512_maskz_alignr_epi64(0xfc, places, places, 6), 15);
+		old, _mm512_maskz_alignr_epi64(0xfc, old, old, 6), 15);
 
+	old = _mm512_mask_mov_epi8(old, behind, moved);
+	put_line(places, 0, _mm512_mask_set1_epi8(old, here, (char)place));
 	for (unsigned int i = 0; i < FLAT_CAP / 16; i++) {
-		__m512i old = get_line(leaf->key, i);
-		__m512i line = _mm512_mask_alignr_epi32(
-			old, (__mmask16)(behind >> 16 * i), old, before, 15);
+		__m512i line;
 
-		put_line(leaf->key, i,
+		old = get_line(keys, i);
+		line = _mm512_mask_alignr_epi32(
+			old, (__mmask16)(behind >> 16 * i), old, before, 15);
+		put_line(keys, i,
 			 _mm512_mask_mov_epi32(
 				 line, (__mmask16)(here >> 16 * i), key));
 		before = old;
 	}
-	places = _mm512_mask_mov_epi8(places, behind, moved);
-	put_line(leaf->place, 0,
-		 _mm512_mask_set1_epi8(places, here, (char)leaf->used));
+}
+
+static AVX512 void flat_insert_avx512(struct leaf_flat *leaf, unsigned int at,
+				      const struct item *item)
+{
+	lanes_avx512(leaf->key, leaf->place, at, (int32_t)item->first - 1,
+		     (uint8_t)leaf->used);
 	finish_flat(leaf, item, 1);
 }
 
@@ -302,6 +345,8 @@ const struct splice_path gpmm__splice_avx512 = {
 	.leaf = { insert_avx512, remove_avx512, replace_avx512 },
 	.flat = { flat_insert_avx512, flat_remove_avx512,
 		  flat_replace_avx512 },
+	.count = count_avx512,
+	.lanes = lanes_avx512,
 	.copy = copy_avx512,
 	.put32 = put32_avx512,
 	.put64 = put64_avx512,

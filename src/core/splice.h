@@ -34,6 +34,11 @@ struct splice_path {
 	/* In place; there is one for the record. */
 	void (*flat[SPLICE_HOWS])(struct leaf_flat *leaf, unsigned int at,
 				  const struct item *item);
+	/* How many of the keys, or of a tall node's, lie below @query? */
+	unsigned int (*count)(const int32_t *key, int32_t query);
+	/* The first of it: a key and its place come, and the last go. */
+	void (*lanes)(int32_t *key, uint8_t *places, unsigned int at,
+		      int32_t new, uint8_t place);
 	/* @size: whole cache lines */
 	void (*copy)(void *to, const void *from, size_t size);
 	/* Item @i of an array that begins with a cache line. */
