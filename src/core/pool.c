@@ -5,12 +5,12 @@
 #include "core/pool.h"
 
 #ifdef GPMM_DOUBLE
-static void count_given(struct pool *pool, enum node_class class)
+static void count_given(struct pool *pool, enum node_class class, size_t n)
 {
-	pool->reserved[class]++;
+	pool->reserved[class] += n;
 }
 #else
-#define count_given(pool, class)	((void)0)
+#define count_given(pool, class, n)	((void)0)
 #endif
 
 /* ----------------------------------------------------------------- bins --- */
@@ -160,43 +160,53 @@ void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)
 	return pool_take(pool, class, stamp);
 }
 
-static void put_back(struct pool *pool, struct slab *slab, void *node)
+static inline void poison(const struct slab *slab, uint64_t nodes)
 {
-	unsigned int i = slab_index(slab, node);
+#ifdef ASAN_ON
+	const size_t size = node_size(slab->class);
 
-	assert(!(slab->free >> i & 1));
-	asan_poison(node, node_size(slab->class));
-	count_given(pool, slab->class);
-	slab->free |= UINT64_C(1) << i;
-	slab->free_count++;
-	pool->free[slab->class]++;
+	for (; nodes; nodes &= nodes - 1)
+		asan_poison(slab->first + __builtin_ctzll(nodes) * size, size);
+#else
+	(void)slab;
+	(void)nodes;
+#endif
+}
+
+/* Let the nodes be taken again, one bit for each. */
+static void put_back(struct pool *pool, struct slab *slab, uint64_t nodes)
+{
+	unsigned int n = (unsigned int)__builtin_popcountll(nodes);
+
+	assert(!(slab->free & nodes));
+	poison(slab, nodes);
+	count_given(pool, slab->class, n);
+	slab->free |= nodes;
+	slab->free_count = (uint8_t)(slab->free_count + n);
+	pool->free[slab->class] += n;
+	rebin(pool, slab);
 }
 
 void gpmm__pool_give(struct pool *pool, void *node)
 {
-	put_back(pool, slab_of(node), node);
-	rebin(pool, slab_of(node));
+	struct slab *slab = slab_of(node);
+
+	put_back(pool, slab, UINT64_C(1) << slab_index(slab, node));
 }
 
-/* Nodes of one class that were taken together come together. */
-void gpmm__pool_give_all(struct pool *pool, struct node_list *list)
+void gpmm__pool_give_all(struct pool *pool, struct node_batch *batch)
 {
-	struct slab *last[NODE_CLASSES] = { NULL };
-	void *next;
+	const unsigned int turn = batch->turn;
+	struct slab *next;
 
-	for (void *node = list->head; node; node = next) {
-		struct slab *slab = slab_of(node), **of = &last[slab->class];
+	for (struct slab *slab = batch->slabs; slab; slab = next) {
+		uint64_t nodes = slab->waiting[turn];
 
-		next = (void *)(uintptr_t)*node_meta(node);
-		if (*of && *of != slab)
-			rebin(pool, *of);
-		*of = slab;
-		put_back(pool, slab, node);
+		next = slab->next_waiting[turn];
+		slab->waiting[turn] = 0;
+		put_back(pool, slab, nodes);
 	}
-	for (unsigned int class = 0; class < NODE_CLASSES; class++)
-		if (last[class])
-			rebin(pool, last[class]);
-	*list = (struct node_list){ 0 };
+	*batch = (struct node_batch){ .turn = turn };
 }
 
 size_t gpmm__pool_free_bytes(const struct pool *pool)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Node memory of one set. Nodes are cut from slabs; what a node needs beside
- * its contents (the transaction that made it, a link) stands apart, in the
- * slab's head, because a retired node may not be written while readers are in
+ * its contents (the transaction that made it, a link, what waits with it) stands
+ * apart, in the slab's head, because a retired node may not be written while readers are in
  * it, and because a full node has no room.
  *
  * Nodes are taken from the slab that has fewest free ones, so that live nodes
@@ -47,6 +47,9 @@ struct slab {
 	uint8_t free_count;
 	uint8_t bin;
 	uint8_t last;		/* taken */
+	/* Of each of two batches: the nodes in it, and the next slab. */
+	uint64_t waiting[2];
+	struct slab *next_waiting[2];
 	/*
 	 * For each node: of a live one the transaction's stamp, twice and 1
 	 * more; of one in a list the next in that, which is even.
@@ -57,8 +60,17 @@ struct slab {
 /* Any nodes; last in, first out. */
 struct node_list {
 	void *head;
-	void *tail;
 	size_t bytes;
+};
+
+/*
+ * Nodes to be given back at once: by slabs, of which there are far fewer. A pool
+ * has two at most, of different turns.
+ */
+struct node_batch {
+	struct slab *slabs;
+	size_t bytes;
+	unsigned int turn;	/* 0 or 1 */
 };
 
 struct pool {
@@ -129,23 +141,35 @@ static inline enum node_class node_class_of(const void *node)
 static inline void node_list_add(struct node_list *list, void *node)
 {
 	*node_meta(node) = (uintptr_t)list->head;
-	if (!list->head)
-		list->tail = node;
 	list->head = node;
 	list->bytes += node_size(node_class_of(node));
 }
 
-/* Put a list before another; it is empty afterwards. O(1). */
-static inline void node_list_join(struct node_list *to, struct node_list *from)
+/* Put a node into a batch, where it may be read still. */
+static inline void node_batch_add(struct node_batch *batch, const void *node)
 {
-	if (!from->head)
-		return;
-	*node_meta(from->tail) = (uintptr_t)to->head;
-	if (!to->head)
-		to->tail = from->tail;
-	to->head = from->head;
-	to->bytes += from->bytes;
-	*from = (struct node_list){ 0 };
+	struct slab *slab = slab_of(node);
+	uint64_t *waiting = &slab->waiting[batch->turn];
+
+	if (!*waiting) {
+		slab->next_waiting[batch->turn] = batch->slabs;
+		batch->slabs = slab;
+	}
+	*waiting |= UINT64_C(1) << slab_index(slab, node);
+	batch->bytes += node_size(slab->class);
+}
+
+/* The same with a list, which is empty afterwards. */
+static inline void node_batch_join(struct node_batch *batch,
+				   struct node_list *list)
+{
+	void *next;
+
+	for (void *node = list->head; node; node = next) {
+		next = (void *)(uintptr_t)*node_meta(node);
+		node_batch_add(batch, node);
+	}
+	*list = (struct node_list){ 0 };
 }
 
 int gpmm__pool_grow(struct pool *pool, enum node_class class, size_t n);
@@ -258,8 +282,8 @@ void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp);
 /* Give back a node that no reader can be in. */
 void gpmm__pool_give(struct pool *pool, void *node);
 
-/* Give back a list of them, which is empty afterwards. */
-void gpmm__pool_give_all(struct pool *pool, struct node_list *list);
+/* Give back a batch of them, which is empty afterwards. */
+void gpmm__pool_give_all(struct pool *pool, struct node_batch *batch);
 
 /* Bytes of free nodes. */
 size_t gpmm__pool_free_bytes(const struct pool *pool);

@@ -60,7 +60,7 @@ static inline void retire(struct gpmm_txn *txn)
 		if (txn->plan.dropped.v[i])
 			host_refs_add(&limbo->open.hosts,
 				      txn->plan.dropped.v[i]);
-	node_list_join(&limbo->open.nodes, &txn->tree.retired);
+	node_batch_join(&limbo->open.nodes, &txn->tree.retired);
 }
 
 /*

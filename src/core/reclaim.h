@@ -34,7 +34,7 @@ static inline size_t limbo_least(size_t max)
 
 /* What waits for the same grace period. */
 struct batch {
-	struct node_list nodes;
+	struct node_batch nodes;
 	struct host_refs hosts;
 };
 
@@ -58,7 +58,7 @@ static inline size_t limbo_bytes(const struct limbo *limbo)
 
 static inline bool batch_is_empty(const struct batch *batch)
 {
-	return !batch->nodes.head && gpmm__host_refs_is_empty(&batch->hosts);
+	return !batch->nodes.slabs && gpmm__host_refs_is_empty(&batch->hosts);
 }
 
 /*

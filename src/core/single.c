@@ -142,7 +142,7 @@ change_below(struct gpmm_txn *txn, const struct item *item, size_t removed,
 	txn->tree.root = way->root;
 	txn->tree.stamp = txn->set->stamp;
 	gpmm__btree_replace_local(&txn->tree, &change);
-	node_list_join(&txn->set->limbo.open.nodes, &txn->tree.retired);
+	node_batch_join(&txn->set->limbo.open.nodes, &txn->tree.retired);
 }
 
 static ALWAYS_INLINE void change_flat(struct leaf_flat *leaf, unsigned int at,
@@ -189,7 +189,7 @@ static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 	change(txn, item, removed, n);
 	publish(txn, copy_top(&set->pool, txn->was.top, set->stamp));
 	tell_published(txn, item->backend);
-	node_list_add(&set->limbo.open.nodes, root_node(was));
+	node_batch_add(&set->limbo.open.nodes, root_node(was));
 	finish(set);
 	return 0;
 }
