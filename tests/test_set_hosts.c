@@ -161,6 +161,31 @@ static void test_areas_of_one_host(void)
 	end(set);
 }
 
+/* One was let go of, and three come: two take new ones. */
+static void test_no_more_are_taken_back_than_there_are(void)
+{
+	struct gpmm_set *set = start();
+	struct gpmm_area area = host_area(0);
+
+	CU_ASSERT_EQUAL(map(set, 0), 0);
+	gpmm_host_put(hosts[0]);
+	CU_ASSERT_EQUAL(unmap(set, 0), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		area.start = i * SIZE;
+		CU_ASSERT_EQUAL(gpmm_set_map(set, &area, 0), 0);
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+		CU_ASSERT_EQUAL(releases[0], 0);
+		CU_ASSERT_EQUAL(unmap(set, i), 0);
+	}
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	CU_ASSERT_EQUAL(releases[0], 1);
+	for (unsigned int i = 1; i < count; i++)
+		gpmm_host_put(hosts[i]);
+	end(set);
+}
+
 static struct gpmm_set *waited_for;
 
 /* Its references belong to the grace period that runs: they serve nobody. */
@@ -318,6 +343,8 @@ int main(void)
 		{ "each is put once", test_each_is_put_once },
 		{ "mapped again, it stays", test_mapped_again_it_stays },
 		{ "one host's areas have one each", test_areas_of_one_host },
+		{ "no more are taken back than there are",
+		  test_no_more_are_taken_back_than_there_are },
 		{ "what goes during a grace period waits for the next",
 		  test_what_goes_meanwhile_waits_for_the_next },
 		{ "refused, it goes", test_refused_it_goes },

@@ -293,6 +293,47 @@ static void test_limbo_counts_until_its_grace_period_ends(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+/* Bytes of nodes that wait for the grace period after the one that runs. */
+static size_t open_bytes(const struct gpmm_set *set)
+{
+	const struct node_batch *open = &set->limbo.open.nodes;
+	size_t bytes = 0;
+
+	for (struct slab *slab = open->slabs; slab;
+	     slab = slab->next_waiting[open->turn])
+		bytes += (size_t)__builtin_popcountll(
+				 slab->waiting[open->turn]) *
+			 node_size(slab->class);
+	return bytes;
+}
+
+static bool remove_meanwhile(void)
+{
+	gpmm__rcu_busy = NULL;
+	CU_ASSERT_EQUAL(remove_area(waited_for, 8), 0);
+	return false;
+}
+
+/* In the slabs of nodes whose grace period has run before. */
+static void test_what_goes_meanwhile_waits_for_the_next(void)
+{
+	struct gpmm_set *set = put_at_random();
+
+	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
+	stop_worker(set);
+	CU_ASSERT_EQUAL(remove_area(set, 7), 0);
+	waited_for = set;
+	gpmm__rcu_busy = remove_meanwhile;
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	CU_ASSERT(open_bytes(set) > 0);
+	CU_ASSERT_EQUAL(open_bytes(set), set->limbo.open.nodes.bytes);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm__set_reclaim(set), 0);
+	CU_ASSERT_EQUAL(open_bytes(set), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 /* Nobody drains it, but three of four leaves go, and the others move. */
 static void test_worker_gives_memory_back(void)
 {
@@ -611,6 +652,8 @@ int main(void)
 		  test_limbo_grows_with_the_set },
 		{ "what is in limbo counts until its grace period ends",
 		  test_limbo_counts_until_its_grace_period_ends },
+		{ "what goes during a grace period waits for the next",
+		  test_what_goes_meanwhile_waits_for_the_next },
 		{ "what is removed gives memory back unasked",
 		  test_worker_gives_memory_back },
 		{ "half of the slabs that stay empty go at a time",

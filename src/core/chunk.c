@@ -6,7 +6,6 @@
 #include "core/chunk.h"
 #include "util/alloc.h"
 
-#define CHUNK_BYTES	(UINT64_C(2) << 20)	/* a huge page */
 #define SLABS		(CHUNK_BYTES / SLAB_ALIGN)
 /* From then on a chunk more is a small part of what the set has. */
 #define LARGE_BYTES	(4 * CHUNK_BYTES)

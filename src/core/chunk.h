@@ -9,7 +9,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#define CHUNK_BYTES	(UINT64_C(2) << 20)	/* a huge page */
 #define SLAB_ALIGN	16384
 /*
  * glibc keeps 16 bytes before each allocation: with that much left over,

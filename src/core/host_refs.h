@@ -4,9 +4,9 @@
  * what was mapped.
  *
  * They are counted by host, and an area that is mapped takes one back where
- * there is one: when it is let go of again, readers have more time, not less. An
- * atomic operation instead would wait for all stores before it, which wait for
- * the readers' CPUs (single.c).
+ * there is one: when it is let go of again, readers have more time, not less.
+ * An atomic operation instead would wait for all stores before it, which wait
+ * for the readers' CPUs (single.c).
  *
  * LOCKING: as of the batch that they are part of.
  */
@@ -25,7 +25,7 @@
 #define HOST_REFS_BITS	7
 
 struct host_refs {
-	/* Each host has one place that it can have. */
+	/* Each host has one place: its own while @count is not 0. */
 	struct {
 		struct gpmm_host *host;
 		size_t count;

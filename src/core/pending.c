@@ -110,7 +110,8 @@ static void insert(struct pending *pending, const struct plan *plan,
 }
 
 /* Plan that an area goes, and keep what it takes. May need to be rewound. */
-static ALWAYS_INLINE int plan_to_go(struct gpmm_txn *txn, const struct item *item)
+static ALWAYS_INLINE int plan_to_go(struct gpmm_txn *txn,
+				    const struct item *item)
 {
 	struct span span = { item->first, item->last };
 	struct plan *plan = &txn->plan;
@@ -125,15 +126,20 @@ static ALWAYS_INLINE int plan_to_go(struct gpmm_txn *txn, const struct item *ite
 /* Let one whole area go that is not pending yet; or PLAN_NOT. */
 static int let_wait(struct gpmm_txn *txn, struct span span)
 {
-	struct pending *pending = txn->pending;
 	struct plan *plan = &txn->plan;
 	struct plan_mark mark = gpmm__plan_mark(plan);
+	struct pending *pending;
 	struct item item;
 	int ret;
 
 	plan->at.root = plan->root;
 	narrow_seek(&plan->at, plan->root, span.first);
-	if (!plan_is_one(plan, span) || !has_room(pending, &plan->at))
+	if (!plan_is_one(plan, span))
+		return PLAN_NOT;
+	pending = make(txn);
+	if (!pending)
+		return -ENOMEM;
+	if (!has_room(pending, &plan->at))
 		return PLAN_NOT;
 	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0],
 		   plan->at.at[0], &item);
@@ -191,15 +197,12 @@ static int take_out(struct gpmm_txn *txn, unsigned int i)
 int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span)
 {
 	uintptr_t root = txn->plan.root;
-	struct pending *pending;
+	struct pending *pending = txn->pending;
 	unsigned int i;
 
 	if (!root_node(root) || root_is_wide(root))
 		return PLAN_NOT;
-	pending = make(txn);
-	if (!pending)
-		return -ENOMEM;
-	if (!touches(pending, span))
+	if (!pending || !touches(pending, span))
 		return let_wait(txn, span);
 	i = pending->at - 1;
 	if (!is_span(pending, i, span)) {

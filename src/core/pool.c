@@ -99,6 +99,7 @@ static int grow(struct pool *pool, enum node_class class)
 		.nodes = (uint8_t)n,
 		.free_count = (uint8_t)n,
 	};
+	slab->meta[slab->last] = 0;
 	asan_poison(slab->first, n * size);
 	link_to(pool, slab, BIN_EMPTY);
 	pool->empty++;
@@ -293,7 +294,8 @@ bool gpmm__pool_mark(struct pool *pool, bool thorough)
 
 	if (!thorough && live_bytes(pool) > MOVE_MOST)
 		return false;
-	pool->chunks.leave = is_sparse(pool);
+	pool->chunks.leave = is_sparse(pool) &&
+			     (thorough || pool->chunks.bytes >= CHUNK_BYTES);
 	for (unsigned int class = 0; class < NODE_CLASSES; class++) {
 		size_t slabs = pool->slabs[class];
 		size_t live = pool->nodes[class] - pool->free[class];

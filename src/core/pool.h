@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Node memory of one set. Nodes are cut from slabs; what a node needs beside
- * its contents (the transaction that made it, a link, what waits with it) stands
- * apart, in the slab's head, because a retired node may not be written while readers are in
- * it, and because a full node has no room.
+ * its contents (the transaction that made it, a link, what waits with it)
+ * stands apart, in the slab's head, because a retired node may not be written
+ * while readers are in it, and because a full node has no room.
  *
  * Nodes are taken from the slab that has fewest free ones, so that live nodes
  * gather in few slabs and others become empty.
@@ -64,8 +64,8 @@ struct node_list {
 };
 
 /*
- * Nodes to be given back at once: by slabs, of which there are far fewer. A pool
- * has two at most, of different turns.
+ * Nodes to be given back at once: by slabs, of which there are far fewer. A
+ * pool has two at most, of different turns.
  */
 struct node_batch {
 	struct slab *slabs;
@@ -206,13 +206,13 @@ struct slab *gpmm__pool_open(struct pool *pool, enum node_class class);
 void gpmm__pool_taken(struct pool *pool, struct slab *slab);
 
 /*
- * Which free node is the next, if transaction @stamp takes it: where the last is
- * its own the one beside that, so that what is built at once is read in a row;
- * otherwise one a page away. For a reader's CPU fetches ahead, within a page,
- * what follows the node it reads, and a writer who is about to fill that has to
- * have it back. With this, and with LINE_PAIR, a pair beside a reader takes 350
- * ns for 413 at 64 areas (bench/bench_set_change --areas=64, medians of whole
- * benches by turns). There are some free ones.
+ * Which free node is the next, if transaction @stamp takes it: where the last
+ * is its own the one beside that, so that what is built at once is read in a
+ * row; otherwise one a page away. For a reader's CPU fetches ahead, within a
+ * page, what follows the node it reads, and a writer who is about to fill that
+ * has to have it back. With this, and with LINE_PAIR, a pair beside a reader
+ * takes 350 ns for 413 at 64 areas (bench/bench_set_change --areas=64, medians
+ * of whole benches by turns). There are some free ones.
  */
 static inline unsigned int slab_next(const struct slab *slab, size_t size,
 				     uint64_t stamp)

@@ -76,7 +76,7 @@ static inline void finish(struct gpmm_set *set)
 	set->stalls += wait;
 	lock_release(&set->lock);
 	if (wake)
-		gpmm__worker_add(&set->limbo.work, WORKER_LINGER_MS);
+		gpmm__worker_add(&set->limbo.work, WORK_SOON);
 	if (wait)
 		gpmm__set_reclaim(set);
 }

@@ -7,23 +7,24 @@
 static _Thread_local bool releasing;
 
 /*
- * Writers who come back within seconds find the memory they had, mapped still:
- * a huge page to be cleared costs as much as thousands of changes.
+ * Give back what a set can do without, at most once in WORK_LATER_MS: half of
+ * the slabs that were empty all the time since, and when there are none nodes
+ * that lie scattered move together. Writers who come back within seconds find
+ * what they had, mapped: a huge page to be cleared costs as much as thousands
+ * of changes. Context: locked. Return: when there may be more.
  */
-#define SHED_MS	1000
-
-/*
- * Give back what a set that has calmed down does not need: empty slabs, half
- * at a time, and then nodes that lie scattered move together.
- * Context: locked. Return: in how many ms there may be more; 0: there is none.
- */
-static unsigned int shed_locked(struct gpmm_set *set)
+static enum work_delay shed_locked(struct gpmm_set *set)
 {
+	uint64_t now = gpmm__worker_ms();
+
 	if (set->limbo.queued)
-		return 0;
+		return WORK_NEVER;	/* unasked */
+	if (now < set->limbo.shed_ms + WORK_LATER_MS)
+		return WORK_LATER;
+	set->limbo.shed_ms = now;
 	if (gpmm__pool_shed(&set->pool))
-		return SHED_MS;
-	return gpmm__set_gather(set, false) ? WORKER_LINGER_MS : 0;
+		return WORK_LATER;
+	return gpmm__set_gather(set, false) ? WORK_SOON : WORK_NEVER;
 }
 
 /*
@@ -51,13 +52,13 @@ static bool take(struct gpmm_set *set, struct batch *batch, bool worker)
  * Context: reclaiming held.
  */
 static void give(struct gpmm_set *set, struct batch *batch,
-		 unsigned int *more_ms)
+		 enum work_delay *more)
 {
 	lock_acquire(&set->lock);
 	gpmm__pool_give_all(&set->pool, &batch->nodes);
 	set->limbo.waiting_bytes = 0;
-	if (more_ms)
-		*more_ms = shed_locked(set);
+	if (more)
+		*more = shed_locked(set);
 	lock_release(&set->lock);
 }
 
@@ -72,17 +73,17 @@ static void put_hosts(struct batch *batch)
 	host_refs_fini(&batch->hosts);
 }
 
-/* @more_ms: of the worker, in how many ms there may be more; 0: never */
-static int reclaim(struct gpmm_set *set, unsigned int *more_ms)
+/* @more: asked by the worker, when there may be more to do */
+static int reclaim(struct gpmm_set *set, enum work_delay *more)
 {
 	struct batch batch;
 	int ret = lock_acquire(&set->limbo.reclaiming);
 
 	if (ret)
 		return ret;
-	if (take(set, &batch, more_ms))
+	if (take(set, &batch, more))
 		gpmm__rcu_wait(set->flavor);
-	give(set, &batch, more_ms);
+	give(set, &batch, more);
 	put_hosts(&batch);
 	lock_release(&set->limbo.reclaiming);
 	return 0;
@@ -97,16 +98,16 @@ static void run(struct work *work)
 {
 	struct gpmm_set *set = (struct gpmm_set *)((char *)work -
 				offsetof(struct gpmm_set, limbo.work));
-	unsigned int more_ms = 0;
+	enum work_delay more = WORK_NEVER;
 
-	/* Else it is where a release callback has handed it in, in the double. */
-	if (reclaim(set, &more_ms)) {
+	/* Else a release callback has handed it in, in the double. */
+	if (reclaim(set, &more)) {
 		lock_acquire(&set->lock);
 		set->limbo.queued = false;
 		lock_release(&set->lock);
 	}
-	if (more_ms)
-		gpmm__worker_add(work, more_ms);
+	if (more != WORK_NEVER)
+		gpmm__worker_add(work, more);
 }
 
 int gpmm__limbo_init(struct limbo *limbo)
@@ -141,5 +142,5 @@ void gpmm__set_leave_to_worker(struct gpmm_set *set)
 	wake = limbo_wants_worker(&set->limbo);
 	lock_release(&set->lock);
 	if (wake)
-		gpmm__worker_add(&set->limbo.work, WORKER_LINGER_MS);
+		gpmm__worker_add(&set->limbo.work, WORK_SOON);
 }

@@ -45,6 +45,7 @@ struct limbo {
 	bool queued;		/* the worker knows */
 	struct batch open;
 	size_t waiting_bytes;	/* of nodes whose grace period runs */
+	uint64_t shed_ms;	/* when memory was given back last */
 };
 
 int gpmm__limbo_init(struct limbo *limbo);

@@ -83,7 +83,8 @@ static int reserve(struct gpmm_txn *txn, struct local_change *local)
 	int ret = vec_reserve(&txn->taken, plan->items.len);
 
 	if (!ret)
-		ret = host_refs_reserve(&set->limbo.open.hosts, plan->dropped.len);
+		ret = host_refs_reserve(&set->limbo.open.hosts,
+					plan->dropped.len);
 	return ret ? ret : reserve_tree(txn, local);
 }
 
@@ -228,7 +229,7 @@ int gpmm_txn_map(struct gpmm_txn *txn, const struct gpmm_area *area,
 
 /* The granules of a range that may be changed. */
 static ALWAYS_INLINE int changeable(const struct gpmm_txn *txn, uint64_t start,
-		      uint64_t size, struct span *span)
+				    uint64_t size, struct span *span)
 {
 	if (range_to_granules(txn->set, start, size, span))
 		return -EINVAL;

@@ -161,7 +161,7 @@ static void be_published(struct gpmm_backend *be)
 		t->draining = true;
 	lock_release(&t->lock);
 	if (drain)
-		gpmm__worker_add(&t->drain, WORKER_LINGER_MS);
+		gpmm__worker_add(&t->drain, WORK_SOON);
 }
 
 static void be_abort(struct gpmm_backend *be)

@@ -12,10 +12,17 @@ void gpmm__worker_put(void)
 {
 }
 
-void gpmm__worker_add(struct work *work, unsigned int ms)
+void gpmm__worker_add(struct work *work, enum work_delay delay)
 {
-	(void)ms;
+	(void)delay;
 	work->run(work);
+}
+
+uint64_t gpmm__worker_ms(void)
+{
+	static uint64_t ms;
+
+	return ms += WORK_LATER_MS;
 }
 
 void gpmm__worker_cancel(struct work *work)
@@ -35,16 +42,21 @@ void gpmm__worker_cancel(struct work *work)
 #define NS_A_MS		UINT64_C(1000000)
 #define NS_A_S		UINT64_C(1000000000)
 
+struct works {
+	struct work *first;
+	struct work *last;
+};
+
 static struct {
 	pthread_mutex_t lock;
-	/* Work came, or the thread is to stop. Counts in CLOCK_MONOTONIC. */
+	/* Work came that is due first, or the thread is to stop. */
 	pthread_cond_t wake;
 	pthread_cond_t idle;	/* a piece of work has run */
 	pthread_t thread;
 	unsigned int users;
 	bool stop;
-	struct work *queue;	/* handed in; what is due is the next round */
-	struct work *round;	/* still to run in this one */
+	struct works queue[WORK_NEVER];	/* of each delay, the first due first */
+	struct works round;	/* still to run in this one */
 	struct work *running;
 } worker = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -62,18 +74,49 @@ static uint64_t now(void)
 	return (uint64_t)ts.tv_sec * NS_A_S + (uint64_t)ts.tv_nsec;
 }
 
-/* When something is due first. Context: worker.lock held; there is some. */
+uint64_t gpmm__worker_ms(void)
+{
+	return now() / NS_A_MS;
+}
+
+static void append(struct works *works, struct work *work)
+{
+	work->next = NULL;
+	work->prev = works->last;
+	if (works->last)
+		works->last->next = work;
+	else
+		works->first = work;
+	works->last = work;
+}
+
+static void take_off(struct works *works, struct work *work)
+{
+	if (work->next)
+		work->next->prev = work->prev;
+	else
+		works->last = work->prev;
+	if (work->prev)
+		work->prev->next = work->next;
+	else
+		works->first = work->next;
+}
+
+/* When something is due first. Context: worker.lock held. */
 static uint64_t first_due_locked(void)
 {
 	uint64_t due = UINT64_MAX;
 
-	for (const struct work *work = worker.queue; work; work = work->next)
-		if (work->due < due)
-			due = work->due;
+	for (enum work_delay delay = 0; delay < WORK_NEVER; delay++) {
+		const struct work *first = worker.queue[delay].first;
+
+		if (first && first->due < due)
+			due = first->due;
+	}
 	return due;
 }
 
-/* Wait for something to be due, or for other news. Context: worker.lock held. */
+/* Wait for something to be due, or for news. Context: worker.lock held. */
 static void linger_locked(void)
 {
 	uint64_t due = first_due_locked();
@@ -82,28 +125,28 @@ static void linger_locked(void)
 		.tv_nsec = (long)(due % NS_A_S),
 	};
 
-	if (due > now())
+	if (due == UINT64_MAX)
+		pthread_cond_wait(&worker.wake, &worker.lock);
+	else if (due > now())
 		pthread_cond_timedwait(&worker.wake, &worker.lock, &until);
 }
 
 /* What is due makes the next round. Context: worker.lock held. */
 static void start_round_locked(void)
 {
-	struct work **from = &worker.queue, **to = &worker.round;
 	uint64_t at = now();
 
-	while (*from) {
-		struct work *work = *from;
+	for (enum work_delay delay = 0; delay < WORK_NEVER; delay++) {
+		struct works *queue = &worker.queue[delay];
 
-		if (work->due > at) {
-			from = &work->next;
-			continue;
+		while (queue->first && queue->first->due <= at) {
+			struct work *work = queue->first;
+
+			take_off(queue, work);
+			work->delay = WORK_NEVER;
+			append(&worker.round, work);
 		}
-		*from = work->next;
-		*to = work;
-		to = &work->next;
 	}
-	*to = NULL;
 }
 
 /*
@@ -114,10 +157,10 @@ static void start_round_locked(void)
 static void run_round_locked(void)
 {
 	start_round_locked();
-	while (worker.round) {
-		struct work *work = worker.round;
+	while (worker.round.first) {
+		struct work *work = worker.round.first;
 
-		worker.round = work->next;
+		take_off(&worker.round, work);
 		worker.running = work;
 		work->due = 0;
 		pthread_mutex_unlock(&worker.lock);
@@ -133,10 +176,6 @@ static void *work_on(void *arg)
 	(void)arg;
 	pthread_mutex_lock(&worker.lock);
 	while (!worker.stop) {
-		if (!worker.queue) {
-			pthread_cond_wait(&worker.wake, &worker.lock);
-			continue;
-		}
 		linger_locked();
 		run_round_locked();
 	}
@@ -207,29 +246,34 @@ void gpmm__worker_put(void)
 	pthread_mutex_unlock(&life);
 }
 
-void gpmm__worker_add(struct work *work, unsigned int ms)
+/* Where work stands that has been handed in. Context: worker.lock held. */
+static struct works *works_of_locked(const struct work *work)
 {
-	uint64_t due = now() + ms * NS_A_MS;
-
-	pthread_mutex_lock(&worker.lock);
-	if (!work->due) {
-		work->next = worker.queue;
-		worker.queue = work;
-	}
-	if (!work->due || work->due > due)
-		work->due = due;
-	pthread_cond_signal(&worker.wake);
-	pthread_mutex_unlock(&worker.lock);
+	return work->delay < WORK_NEVER ? &worker.queue[work->delay] :
+					  &worker.round;
 }
 
-static void take_off(struct work **list, const struct work *work)
+void gpmm__worker_add(struct work *work, enum work_delay delay)
 {
-	for (struct work **at = list; *at; at = &(*at)->next) {
-		if (*at == work) {
-			*at = work->next;
-			break;
-		}
+	static const uint64_t ms[WORK_NEVER] = {
+		[WORK_SOON] = WORK_SOON_MS, [WORK_LATER] = WORK_LATER_MS,
+	};
+	uint64_t due;
+
+	pthread_mutex_lock(&worker.lock);
+	due = now() + ms[delay] * NS_A_MS;
+	if (!work->due || due < work->due) {
+		bool news = due < first_due_locked();
+
+		if (work->due)
+			take_off(works_of_locked(work), work);
+		work->due = due;
+		work->delay = delay;
+		append(&worker.queue[delay], work);
+		if (news)
+			pthread_cond_signal(&worker.wake);
 	}
+	pthread_mutex_unlock(&worker.lock);
 }
 
 void gpmm__worker_cancel(struct work *work)
@@ -240,8 +284,8 @@ void gpmm__worker_cancel(struct work *work)
 	/* First: it may hand itself in again. */
 	while (worker.running == work)
 		pthread_cond_wait(&worker.idle, &worker.lock);
-	take_off(&worker.queue, work);
-	take_off(&worker.round, work);
+	if (work->due)
+		take_off(works_of_locked(work), work);
 	work->due = 0;
 	pthread_mutex_unlock(&worker.lock);
 	gpmm__step_in();
