@@ -23,6 +23,8 @@ struct entry {
 	void *map;
 	struct changing changing;
 	struct bench_samples ns;
+	/* Of pairs one by one, beside those in transactions. */
+	struct bench_samples single_ns;
 };
 
 static const struct bench_area *next_area(struct changing *changing)
@@ -187,7 +189,8 @@ static const struct job {
 };
 
 static void measure(struct entry *entry, const struct job *job,
-		    const struct bench_probes *probes, bool reader, int ms)
+		    const struct bench_probes *probes, bool reader, int ms,
+		    struct bench_samples *samples)
 {
 	struct bench_racer racers[2];
 	struct bench_race race;
@@ -204,7 +207,7 @@ static void measure(struct entry *entry, const struct job *job,
 	bench_race_start(&race, racers, reader ? 2 : 1);
 	bench_race_finish(&race, racers, reader ? 2 : 1, ms);
 	/* Not one done: then one takes at least that long. */
-	bench_samples_add(&entry->ns, (double)racers[0].elapsed /
+	bench_samples_add(samples, (double)racers[0].elapsed /
 			  (racers[0].done ? (double)racers[0].done : 1));
 }
 
@@ -229,6 +232,26 @@ static void print_job(struct entry *entries, size_t n, const struct job *job,
 	}
 }
 
+/* What transactions are compared with is timed along with them. */
+static void print_singles(struct entry *entries, size_t n,
+			  const struct job *job)
+{
+	size_t areas = entries[0].changing.areas->count, i;
+	char what[64];
+
+	snprintf(what, sizeof(what), "%s/singles", job->name);
+	for (i = 0; i < n; i++) {
+		struct bench_row row = bench_row("change", what,
+						 entries[i].contender->name,
+						 1, areas);
+
+		row.ns = &entries[i].single_ns;
+		if (row.ns->count)
+			bench_print(&row);
+		entries[i].single_ns.count = 0;
+	}
+}
+
 /* How near the writer's CPU was to the reader's meanwhile. */
 static void print_trips(const struct bench_samples *trips, size_t areas)
 {
@@ -238,6 +261,15 @@ static void print_trips(const struct bench_samples *trips, size_t areas)
 	row.ns = trips;
 	if (trips->count)
 		bench_print(&row);
+}
+
+/* The bare pair, where it is transactions' turn. */
+static void measure_single(struct entry *entry, const struct job *job,
+			   const struct bench_probes *probes, int ms)
+{
+	if (job->run == cycle_run && !entry->contender->concurrent)
+		measure(entry, &jobs[0], probes, false, ms,
+			&entry->single_ns);
 }
 
 static void run_job(struct entry *entries, size_t n, const struct job *job,
@@ -250,12 +282,17 @@ static void run_job(struct entry *entries, size_t n, const struct job *job,
 	for (reps = 0; reps < bench_options.reps; reps++) {
 		if (reader && job->run == pair_run)
 			bench_samples_add(&trips, bench_race_round_trip());
-		for (i = 0; i < n; i++)
-			if (job->who(entries[i].contender))
-				measure(&entries[i], job, probes, reader &&
-					entries[i].contender->concurrent, ms);
+		for (i = 0; i < n; i++) {
+			if (!job->who(entries[i].contender))
+				continue;
+			measure(&entries[i], job, probes,
+				reader && entries[i].contender->concurrent, ms,
+				&entries[i].ns);
+			measure_single(&entries[i], job, probes, ms);
+		}
 	}
 	print_job(entries, n, job, reader);
+	print_singles(entries, n, job);
 	print_trips(&trips, entries[0].changing.areas->count);
 }
 

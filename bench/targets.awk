@@ -226,7 +226,8 @@ function changes(		i, n, bare, gpmm, what) {
 			"")
 		at_most("the same, transactions of 100, " n " / bare absl",
 			figure("change", "pair/txn-100/reader", "gpmm", n),
-			bare, 1.2, "")
+			figure("change", "pair/txn-100/singles", "absl-bare",
+			       n), 1.2, "pairs one by one, by turns")
 		ratio("the same, another area each time, " n \
 		      " / bare absl",
 		      figure("change", "swap/txn-100/reader", "gpmm", n),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a set keeps of the memory that a burst of changes took, and how long. */
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <gpmm/gpmm.h>
 
+#include "helpers/flag.h"
 #include "helpers/suite.h"
 
 #define AREAS		64
@@ -52,13 +54,48 @@ static void change(struct gpmm_set *set, unsigned int i)
 					 gpmm_protect_to, &flags), 0);
 }
 
-/* As fast as can be; afterwards nothing waits for a grace period. */
+/* As fast as can be. */
 static void burst(struct gpmm_set *set, unsigned int changes)
 {
 	for (unsigned int i = 0; i < changes; i++)
 		change(set, i);
+}
+
+/* Until nothing waits for a grace period. */
+static void settle(struct gpmm_set *set)
+{
 	while (stats_of(set).limbo_bytes)
 		usleep(POLL_US);
+}
+
+static struct {
+	pthread_t thread;
+	bool inside, leave;
+} reader;
+
+static void *read_on(void *arg)
+{
+	(void)arg;
+	gpmm_thread_register();
+	gpmm_read_lock();
+	set(&reader.inside);
+	wait_for(&reader.leave);
+	gpmm_read_unlock();
+	gpmm_thread_unregister();
+	return NULL;
+}
+
+/* However slow this machine is, no grace period ends before the burst. */
+static void burst_beside_reader(struct gpmm_set *busy)
+{
+	reader.inside = reader.leave = false;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&reader.thread, NULL, read_on,
+					     NULL), 0);
+	wait_for(&reader.inside);
+	burst(busy, CHANGES);
+	set(&reader.leave);
+	pthread_join(reader.thread, NULL);
+	settle(busy);
 }
 
 /* Meanwhile @changes more, from time to time. */
@@ -68,7 +105,7 @@ static void keep_for_a_while(unsigned int changes)
 	double start;
 	size_t bytes;
 
-	burst(set, CHANGES);
+	burst_beside_reader(set);
 	bytes = stats_of(set).total_bytes;
 	CU_ASSERT(bytes > (size_t)1 << 20);
 	start = now_ms();
@@ -101,6 +138,7 @@ static void let_it_go(unsigned int changes)
 	int polls = 0;
 
 	burst(set, changes);
+	settle(set);
 	while (stats_of(set).total_bytes > 2 * least && polls++ < MOST_POLLS)
 		usleep(POLL_US);
 	CU_ASSERT(stats_of(set).total_bytes <= 2 * least);
