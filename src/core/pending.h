@@ -59,8 +59,8 @@ static inline bool pending_was_open(const struct pending *pending)
 
 /*
  * Unmap a span: let it wait where it is one area, or make it gone again where
- * that is pending. Whatever else is pending and the span touches is applied.
- * Return: as planning it, or PLAN_NOT.
+ * that is pending. Where it touches what is pending in another way, all that is
+ * applied. Return: as planning it, or PLAN_NOT.
  */
 int gpmm__pending_unmap(struct gpmm_txn *txn, struct span span);
 

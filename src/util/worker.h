@@ -36,8 +36,8 @@ int gpmm__worker_get(void);
 void gpmm__worker_put(void);
 
 /*
- * Have @work run after a delay, which is not WORK_NEVER, or sooner where it is to
- * run sooner already.
+ * Have @work run after a delay, which is not WORK_NEVER, or sooner where it is
+ * to run sooner already.
  */
 void gpmm__worker_add(struct work *work, enum work_delay delay);
 
