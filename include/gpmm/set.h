@@ -125,7 +125,7 @@ size_t gpmm_set_len(const struct gpmm_set *set);
 bool gpmm_set_is_empty(const struct gpmm_set *set);
 
 /*
- * gpmm_set_generation - how often the set has changed
+ * gpmm_set_generation - a number that grows with each change of the set
  *
  * What a reader finds after it read the generation is still so as long as,
  * inside a read section, it reads the same generation again: the means to

@@ -37,11 +37,17 @@ static void unlink_from(struct pool *pool, struct slab *slab)
 		slab->next->prev = slab->prev;
 }
 
+static unsigned int slab_free_count(const struct slab *slab)
+{
+	return (unsigned int)__builtin_popcountll(slab->free);
+}
+
 static unsigned int bin_of(const struct slab *slab)
 {
-	unsigned int bin = (slab->free_count + 3u) / 4;
+	unsigned int n = slab_free_count(slab);
+	unsigned int bin = (n + 3) / 4;
 
-	if (slab->free_count == slab->nodes)
+	if (n == slab->nodes)
 		return BIN_EMPTY;
 	return bin < BIN_EMPTY ? bin : BIN_EMPTY - 1;
 }
@@ -97,7 +103,6 @@ static int grow(struct pool *pool, enum node_class class)
 		.reciprocal = (uint32_t)(65536 / (size / 64) + 1),
 		.class = (uint8_t)class,
 		.nodes = (uint8_t)n,
-		.free_count = (uint8_t)n,
 	};
 	slab->meta[slab->last] = 0;
 	asan_poison(slab->first, n * size);
@@ -120,7 +125,7 @@ static void slab_free(struct pool *pool, struct slab *slab)
 	pool->empty -= slab->bin == BIN_EMPTY;
 	pool->slabs[class]--;
 	pool->nodes[class] -= slab->nodes;
-	pool->free[class] -= slab->free_count;
+	pool->free[class] -= slab_free_count(slab);
 	pool->node_bytes -= slab->nodes * node_size(class);
 	asan_unpoison(slab, SLAB_BYTES);
 	gpmm__slab_free(&pool->chunks, slab->chunk, slab);
@@ -183,7 +188,6 @@ static void put_back(struct pool *pool, struct slab *slab, uint64_t nodes)
 	poison(slab, nodes);
 	count_given(pool, slab->class, n);
 	slab->free |= nodes;
-	slab->free_count = (uint8_t)(slab->free_count + n);
 	pool->free[slab->class] += n;
 	rebin(pool, slab);
 }
@@ -248,7 +252,7 @@ bool gpmm__pool_shed(struct pool *pool)
 static void mark(struct pool *pool, struct slab *slab)
 {
 	unlink_from(pool, slab);
-	pool->free[slab->class] -= slab->free_count;
+	pool->free[slab->class] -= slab_free_count(slab);
 	link_to(pool, slab, BIN_MARKED);
 }
 
@@ -324,7 +328,7 @@ void gpmm__pool_unmark(struct pool *pool)
 
 		while ((slab = pool->bin[class][BIN_MARKED])) {
 			unlink_from(pool, slab);
-			pool->free[class] += slab->free_count;
+			pool->free[class] += slab_free_count(slab);
 			link_to(pool, slab, bin_of(slab));
 		}
 	}

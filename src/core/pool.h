@@ -44,7 +44,6 @@ struct slab {
 	uint32_t reciprocal;	/* 2^16 / (node size / 64), rounded up */
 	uint8_t class;
 	uint8_t nodes;
-	uint8_t free_count;
 	uint8_t bin;
 	uint8_t last;		/* taken */
 	/* Of each of two batches: the nodes in it, and the next slab. */
@@ -265,7 +264,6 @@ static inline void *pool_take(struct pool *pool, enum node_class class,
 	slab->meta[i] = stamp * 2 + 1;
 	slab->last = (uint8_t)i;
 	pool->free[class]--;
-	slab->free_count--;
 	/* In between nobody looks for it, and to move it is not cheap. */
 	if (!slab->free || slab->bin == BIN_EMPTY)
 		gpmm__pool_taken(pool, slab);

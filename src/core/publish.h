@@ -34,7 +34,7 @@ static ALWAYS_INLINE uintptr_t copy_top(struct pool *pool, uintptr_t root,
  * gpmm_set_view_rcu(). The generation goes after it, so that whoever reads the
  * new generation finds the new root.
  */
-static inline void publish(struct gpmm_txn *txn, uintptr_t root)
+static inline void publish(struct gpmm_txn *txn, uintptr_t root, size_t areas)
 {
 	struct gpmm_set *set = txn->set;
 
@@ -43,11 +43,9 @@ static inline void publish(struct gpmm_txn *txn, uintptr_t root)
 		__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
 				 __ATOMIC_RELAXED);
 	rcu_publish(&set->face.root, root);
-	__atomic_store_n(&set->areas, txn->areas, __ATOMIC_RELAXED);
-	__atomic_store_n(&set->generation, ++txn->was.generation,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&set->generation, set->stamp, __ATOMIC_RELEASE);
+	__atomic_store_n(&set->areas, areas, __ATOMIC_RELAXED);
 	txn->was.root = root;
-	txn->was.areas = txn->areas;
 }
 
 /* Hand over to limbo what readers may still be looking at. */
@@ -73,7 +71,8 @@ static inline void finish(struct gpmm_set *set)
 		    gpmm__limbo_makes_wait(set);
 	bool wake = limbo_wants_worker(&set->limbo);
 
-	set->stalls += wait;
+	if (wait)
+		set->stalls++;
 	lock_release(&set->lock);
 	if (wake)
 		gpmm__worker_add(&set->limbo.work, WORK_SOON);

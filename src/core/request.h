@@ -73,16 +73,15 @@ static inline int area_to_item(const struct gpmm_set *set,
 	if (range_to_granules(set, area->start, area->size, &span) ||
 	    area->reserved || (area->hva && !area->host))
 		return -EINVAL;
-	*item = (struct item){
-		.first = span.first,
-		.last = span.last,
-		.host = area->host,
-		.backend = be ? be : set->backend,
-		.flags = area->flags,
-		.touched = true,
-	};
 	if (be && !gpmm__backend_is_valid(be))
 		return -EINVAL;
+	item->first = span.first;
+	item->last = span.last;
+	item->host = area->host;
+	item->backend = be ? be : set->backend;
+	item->flags = area->flags;
+	item->touched = true;
+	item->carried = false;
 	if (!area->host) {
 		item->link = (uintptr_t)just_set(&area->owner);
 		return 0;

@@ -233,7 +233,7 @@ void gpmm_set_get_stats(struct gpmm_set *set, struct gpmm_set_stats *stats)
 		.free_bytes = unused,
 		.limbo_bytes = limbo,
 		.total_bytes = set->pool.chunks.bytes,
-		.commits = set->generation - set->moves,
+		.commits = set->stamp - set->moves - set->unpublished,
 		.stalls = set->stalls,
 	};
 	lock_release(&set->lock);

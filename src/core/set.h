@@ -32,8 +32,6 @@
 struct published {
 	uintptr_t root;
 	uintptr_t top;		/* of writers, otherwise as root; 0: none */
-	size_t areas;
-	uint64_t generation;
 	const struct rcu_flavor_struct *flavor;
 	unsigned int shift;
 };
@@ -61,8 +59,7 @@ struct gpmm_set {
 	 * other line of a pair along: it is nobody's.
 	 */
 	struct gpmm_set_face face __attribute__((aligned(LINE_PAIR)));
-	uint64_t generation;
-	size_t areas;
+	uint64_t generation;	/* the stamp of what is published */
 	const struct rcu_flavor_struct *flavor;	/* NULL: memb */
 
 	struct lock lock __attribute__((aligned(LINE_PAIR)));
@@ -71,8 +68,10 @@ struct gpmm_set {
 	struct limbo limbo;
 	struct gpmm_txn txn;	/* the one there can be */
 	uint64_t stamp;		/* of the last transaction */
+	size_t areas;		/* published */
 	uint64_t stalls;
 	uint64_t moves;		/* publications that changed nothing */
+	uint64_t unpublished;	/* stamps of nothing that was published */
 	size_t limbo_max;	/* bytes; 0: in proportion */
 	VEC(struct edit) poisoned;	/* edits still to be undone */
 };

@@ -31,7 +31,8 @@ static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule)
 
 	if (!top || root_is_wide(top) || set->poisoned.len)
 		return false;
-	plan->root = plan->at.root = top;
+	if (plan->root != top || plan->at.root != top)
+		plan->root = plan->at.root = top;
 	narrow_seek(&plan->at, top, granule);
 	return true;
 }
@@ -103,12 +104,11 @@ tell_planned(struct gpmm_txn *txn, enum edit_op op, const struct item *item,
 static ALWAYS_INLINE int tell(struct gpmm_txn *txn, enum edit_op op,
 			      const struct item *item, uint32_t new_flags)
 {
-	const struct gpmm_backend_ops *ops = item->backend->ops;
 	struct gpmm_area area;
 
 	if (backend_is_none(item->backend))
 		return 0;
-	if (!ops->begin)
+	if (!item->backend->ops->begin)
 		return tell_planned(txn, op, item, new_flags);
 	item_to_area(item, txn->was.shift, &area);
 	return tell_one(op, &area, new_flags);
@@ -172,10 +172,12 @@ static ALWAYS_INLINE void change(struct gpmm_txn *txn, const struct item *item,
 }
 
 /*
- * Let @item, which is there, go (@removed 1, @n 0), come (0, 1), or take the
- * place of what is there (1, 1). All is told, and nothing can fail. Return: 0.
+ * What is at the position goes (@removed 1, @n 0), or @item comes before it
+ * (0, 1), or takes its place (1, 1). @be is told, and nothing can fail.
+ * Return: 0.
  */
 static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
+				       struct gpmm_backend *be,
 				       const struct item *item,
 				       unsigned int removed, unsigned int n)
 {
@@ -185,10 +187,10 @@ static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 	/* Readers hold this line: to have it back takes as long as the copy. */
 	prefetch_write(&set->face);
 	set->stamp++;
-	txn->areas = txn->was.areas + n - removed;
 	change(txn, item, removed, n);
-	publish(txn, copy_top(&set->pool, txn->was.top, set->stamp));
-	tell_published(txn, item->backend);
+	publish(txn, copy_top(&set->pool, txn->was.top, set->stamp),
+		set->areas + n - removed);
+	tell_published(txn, be);
 	node_batch_add(&set->limbo.open.nodes, root_node(was));
 	finish(set);
 	return 0;
@@ -214,45 +216,67 @@ static ALWAYS_INLINE int map_single(struct gpmm_set *set,
 		return leave(set, ret);
 	if (item.host)
 		host_refs_get(&set->limbo.open.hosts, item.host);
-	return finish_change(set, &item, 0, 1);
+	return finish_change(set, item.backend, &item, 0, 1);
 }
 
-/* Make room for the item's host memory to be let go of, and tell. */
-static inline int tell_unmap(struct gpmm_set *set, const struct item *item)
+/* Go to the item whose span this is; false: none. */
+static ALWAYS_INLINE bool seek_one(struct gpmm_set *set, gpmm_gpa_t start,
+				   uint64_t size)
 {
-	int ret = item->host ? host_refs_reserve(&set->limbo.open.hosts, 1) : 0;
-
-	return ret ? ret : tell(&set->txn, EDIT_UNMAP, item, 0);
-}
-
-/* The item whose span this is; false: none. */
-static ALWAYS_INLINE bool get_one(struct gpmm_set *set, gpmm_gpa_t start,
-				  uint64_t size, struct item *item)
-{
-	const struct gpmm_iter *at = &set->txn.plan.at;
 	struct span span;
 
-	if (range_to_granules(set, start, size, &span) ||
-	    !seek(set, span.first) || !plan_is_one(&set->txn.plan, span))
-		return false;
+	return !range_to_granules(set, start, size, &span) &&
+	       seek(set, span.first) && plan_is_one(&set->txn.plan, span);
+}
+
+/* The record of the item that is there. It stays while the lock is held. */
+static ALWAYS_INLINE const struct gpmm_record *
+record_here(const struct gpmm_iter *at)
+{
+	return narrow_record(narrow_leaf_class(at->root), at->node[0],
+			     at->at[0]);
+}
+
+static ALWAYS_INLINE void get_here(const struct gpmm_iter *at,
+				   struct item *item)
+{
 	narrow_get(narrow_leaf_class(at->root), at->node[0], at->at[0], item);
-	return true;
+}
+
+/*
+ * Make room for the host memory to be let go of, and tell. There is an item
+ * only for who is told.
+ */
+static ALWAYS_INLINE int tell_unmap(struct gpmm_set *set,
+				    const struct gpmm_record *record)
+{
+	struct item item;
+
+	if (record->host && host_refs_reserve(&set->limbo.open.hosts, 1))
+		return -ENOMEM;
+	if (backend_is_none(record->backend))
+		return 0;
+	get_here(&set->txn.plan.at, &item);
+	return tell(&set->txn, EDIT_UNMAP, &item, 0);
 }
 
 static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
 				      uint64_t size)
 {
-	struct item item;
+	const struct gpmm_record *record;
+	struct gpmm_backend *be;
 	int ret;
 
-	if (!get_one(set, start, size, &item) || !fits(set, 1, 0))
+	if (!seek_one(set, start, size) || !fits(set, 1, 0))
 		return PLAN_NOT;
-	ret = tell_unmap(set, &item);
+	record = record_here(&set->txn.plan.at);
+	ret = tell_unmap(set, record);
 	if (ret)
 		return leave(set, ret);
-	if (item.host)
-		host_refs_add(&set->limbo.open.hosts, item.host);
-	return finish_change(set, &item, 1, 0);
+	be = record->backend;
+	if (record->host)
+		host_refs_add(&set->limbo.open.hosts, record->host);
+	return finish_change(set, be, NULL, 1, 0);
 }
 
 /* Ask for the item's new flags. Return: whether they are others. */
@@ -289,8 +313,9 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 	bool changes;
 	int ret;
 
-	if (!update || !get_one(set, start, size, &item) || !fits(set, 1, 1))
+	if (!update || !seek_one(set, start, size) || !fits(set, 1, 1))
 		return PLAN_NOT;
+	get_here(&plan->at, &item);
 	was = item;
 	changes = ask(set, &item, update, arg);
 	if (rcu_inside(set->txn.was.flavor))
@@ -300,7 +325,8 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 	if (!plan_is_alone(plan, &plan->at, &item))
 		return merge(set, start, size, item.flags);
 	ret = tell(&set->txn, EDIT_PROTECT, &was, item.flags);
-	return ret ? leave(set, ret) : finish_change(set, &item, 1, 1);
+	return ret ? leave(set, ret) :
+		     finish_change(set, item.backend, &item, 1, 1);
 }
 
 /* ---------------------------------------------------------------- doors --- */

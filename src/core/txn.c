@@ -20,7 +20,7 @@ static void start(struct gpmm_txn *txn)
 	if (txn->was.top)
 		node_adopt(root_node(txn->was.top), txn->tree.stamp);
 	txn->plan.root = txn->tree.root;
-	txn->areas = txn->was.areas;
+	txn->areas = txn->set->areas;
 	txn->changed = false;
 }
 
@@ -69,6 +69,7 @@ static void drop(struct gpmm_txn *txn)
 		memset(&txn->taken, 0, sizeof(txn->taken));
 	}
 	reset(txn);
+	set->unpublished++;
 	lock_release(&set->lock);
 	while (taken.len)
 		gpmm_host_put(taken.v[--taken.len]);
@@ -163,7 +164,7 @@ int gpmm_txn_commit(struct gpmm_txn *txn)
 	}
 	/* Readers hold this line: to have it back takes as long as the copy. */
 	prefetch_write(&txn->set->face);
-	publish(txn, keep_top(txn));
+	publish(txn, keep_top(txn), txn->areas);
 	if (txn->plan.edits.len)
 		gpmm__tell_published(&txn->tell);
 	retire(txn);
@@ -191,9 +192,11 @@ bool gpmm__set_gather(struct gpmm_set *set, bool thorough)
 		txn->tree.root != txn->was.root;
 	gpmm__pool_unmark(&set->pool);
 	if (moved) {
-		publish(txn, txn->tree.root);
+		publish(txn, txn->tree.root, txn->areas);
 		retire(txn);
 		set->moves++;
+	} else {
+		set->unpublished++;
 	}
 	if (top && (moved || leave))
 		gpmm__pool_give(&set->pool, root_node(top));
