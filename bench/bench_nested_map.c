@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 	frames_init(&frames);
 	prepare_loop();
 	table = frames_table(&frames);
-	for (int i = 0; i < bench_options.reps; i++) {
+	for (int i = 0; i < bench_turns(); i++) {
 		time_1g();
 		time_1t();
 		time_split();

@@ -105,7 +105,7 @@ static void measure(const char *what, uint64_t size)
 	check_answers();
 	for (size_t j = 0; j < ENTRIES; j++)
 		entries[j].ns.count = 0;
-	for (int i = 0; i < bench_options.reps; i++)
+	for (int i = 0; i < bench_turns(); i++)
 		for (size_t j = 0; j < ENTRIES; j++)
 			time_entry(&entries[j]);
 	for (size_t j = 0; j < ENTRIES; j++) {

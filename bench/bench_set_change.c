@@ -276,10 +276,10 @@ static void run_job(struct entry *entries, size_t n, const struct job *job,
 		    const struct bench_probes *probes, bool reader, int ms)
 {
 	struct bench_samples trips = { .count = 0 };
-	int reps;
 	size_t i;
+	int turn;
 
-	for (reps = 0; reps < bench_options.reps; reps++) {
+	for (turn = 0; turn < bench_turns(); turn++) {
 		if (reader && job->run == pair_run)
 			bench_samples_add(&trips, bench_race_round_trip());
 		for (i = 0; i < n; i++) {
@@ -409,7 +409,7 @@ int main(int argc, char **argv)
 
 	bench_init(argc, argv);
 	bench_pin(0);
-	ms = bench_scale(2, 12, 60);
+	ms = bench_scale(2, 3, 15);
 	count = (size_t)bench_scale(1, 3, 5);
 	if (bench_options.areas) {
 		run_jobs(bench_options.areas, ms);

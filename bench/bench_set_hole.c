@@ -99,13 +99,13 @@ static void check(const struct entry *entries, size_t n,
 static void run_wanted(struct entry *entries, size_t n, const char *what,
 		       size_t areas, const uint64_t *wanted)
 {
-	int reps;
 	size_t i;
+	int turn;
 
 	if (!n)
 		return;
 	check(entries, n, wanted);
-	for (reps = 0; reps < bench_options.reps; reps++)
+	for (turn = 0; turn < bench_turns(); turn++)
 		for (i = 0; i < n; i++)
 			time_entry(&entries[i], wanted);
 	for (i = 0; i < n; i++) {

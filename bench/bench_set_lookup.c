@@ -42,25 +42,34 @@ static bench_loop *loop_of(const struct bench_contender *contender, int way)
 #define PASS_NS		60000000
 #define PASS_CHUNKS	32
 
-/* The median chunk of one pass: what preempts us hits a few chunks only. */
+/* Turns that a pass takes. What is in no cache at first takes a whole one. */
+static size_t parts;
+
+/*
+ * The median chunk of one pass over a part of the addresses, another each
+ * turn: what preempts us hits a few chunks only.
+ */
 static double time_pass(bench_loop *loop, void *map,
-			const struct bench_probes *probes)
+			const struct bench_probes *probes, int turn)
 {
 	static double chunk[BENCH_PROBES / BENCH_CHUNK];
-	size_t i, count = probes->count / BENCH_CHUNK;
+	size_t i, count = probes->count / BENCH_CHUNK / parts;
+	const uint64_t *addr = probes->addr + (size_t)turn % parts * count *
+			       BENCH_CHUNK;
 	uint64_t begin = bench_now(), now = begin, start;
 
 	for (i = 0; i < count &&
-	     (i < PASS_CHUNKS || now - begin < PASS_NS); i++) {
+	     (i < PASS_CHUNKS / parts || now - begin < PASS_NS / parts); i++) {
 		start = bench_now();
-		loop(map, probes->addr + i * BENCH_CHUNK, BENCH_CHUNK);
+		loop(map, addr + i * BENCH_CHUNK, BENCH_CHUNK);
 		now = bench_now();
 		chunk[i] = (double)(now - start) / BENCH_CHUNK;
 	}
 	return bench_median(chunk, i);
 }
 
-static void time_entry(struct entry *entry, const struct bench_probes *probes)
+static void time_entry(struct entry *entry, const struct bench_probes *probes,
+		       int turn)
 {
 	const struct bench_contender *contender = entry->contender;
 	bench_loop *loop;
@@ -72,7 +81,8 @@ static void time_entry(struct entry *entry, const struct bench_probes *probes)
 		loop = loop_of(contender, way);
 		if (loop)
 			bench_samples_add(&entry->ns[way],
-					  time_pass(loop, entry->map, probes));
+					  time_pass(loop, entry->map, probes,
+						    turn));
 	}
 	if (contender->leave)
 		contender->leave();
@@ -152,23 +162,23 @@ static void reset(struct entry *entry)
 }
 
 static void run_pattern(struct entry *entries, size_t count,
-			const struct bench_areas *areas, size_t p, int reps)
+			const struct bench_areas *areas, size_t p, int turns)
 {
 	struct bench_probes probes =
 		bench_probes_make(areas, patterns[p].pattern,
 				  patterns[p].misses);
 	size_t i;
-	int rep;
+	int turn;
 
 	for (i = 0; i < count; i++)
 		bench_verify(entries[i].contender, entries[i].map, areas,
 			     &probes);
-	for (rep = 0; rep < reps; rep++) {
-		if (rep == HEATS)
+	for (turn = 0; turn < turns; turn++) {
+		if (turn == HEATS * (int)parts)
 			drop_slow_bounds(entries, count);
 		for (i = 0; i < count; i++)
 			if (!entries[i].out)
-				time_entry(&entries[i], &probes);
+				time_entry(&entries[i], &probes, turn);
 	}
 	for (i = 0; i < count; i++) {
 		print_entry(&entries[i], patterns[p].name, areas->count);
@@ -197,16 +207,22 @@ static bool has_section(const struct bench_contender *contender)
 	return contender->section;
 }
 
-static void time_section(struct entry *entry, const struct bench_probes *probes)
+static void time_section(struct entry *entry, const struct bench_probes *probes,
+			 int turn)
 {
 	const struct bench_contender *contender = entry->contender;
 
 	if (contender->enter)
 		contender->enter();
 	bench_samples_add(&entry->ns[0], time_pass(contender->section,
-						   entry->map, probes));
+						   entry->map, probes, turn));
 	if (contender->leave)
 		contender->leave();
+}
+
+static int turns(void)
+{
+	return parts > 1 ? bench_turns() : bench_options.reps;
 }
 
 static void run(size_t count)
@@ -216,6 +232,7 @@ static void run(size_t count)
 	struct bench_areas areas = bench_areas_make(count);
 	size_t i, p, n = bench_contenders(list);
 
+	parts = count > 32764 ? 1 : BENCH_TURNS;
 	if (bench_options.width)
 		n = bench_contenders_keep(list, n, has_width);
 	for (i = 0; i < n; i++) {
@@ -225,7 +242,7 @@ static void run(size_t count)
 	/* Targets are about the first. */
 	for (p = 0; p < patterns_wanted(count); p++)
 		run_pattern(entries, n, &areas, p, p ?
-			    (bench_options.reps + 1) / 2 : bench_options.reps);
+			    (turns() + 1) / 2 : turns());
 	for (i = 0; i < n; i++)
 		list[i]->destroy(entries[i].map);
 	bench_areas_free(&areas);
@@ -241,15 +258,17 @@ static void run_sections(void)
 		bench_probes_make(&areas, BENCH_UNIFORM, false);
 	size_t i, n = bench_contenders_keep(list, bench_contenders(list),
 					    has_section);
-	int rep;
+	int turn;
+
+	parts = BENCH_TURNS;
 
 	for (i = 0; i < n; i++) {
 		entries[i].contender = list[i];
 		entries[i].map = list[i]->build(&areas, NULL);
 	}
-	for (rep = 0; rep < bench_options.reps; rep++)
+	for (turn = 0; turn < bench_turns(); turn++)
 		for (i = 0; i < n; i++)
-			time_section(&entries[i], &probes);
+			time_section(&entries[i], &probes, turn);
 	for (i = 0; i < n; i++) {
 		struct bench_row row = bench_row("section", "empty",
 						 list[i]->name, 1, 0);

@@ -173,7 +173,7 @@ static bool wanted(size_t mode)
 	}
 }
 
-static void run(size_t count, int reps, int ms)
+static void run(size_t count, int turns, int ms)
 {
 	const struct bench_contender *list[BENCH_CONTENDERS_MAX];
 	static struct entry entries[BENCH_CONTENDERS_MAX];
@@ -191,7 +191,7 @@ static void run(size_t count, int reps, int ms)
 		entries[i].map = list[i]->build(&areas, NULL);
 		bench_verify(list[i], entries[i].map, &areas, &probes);
 	}
-	while (reps--)
+	while (turns--)
 		for (m = 0; m < MODES; m++)
 			for (i = 0; i < n && wanted(m); i++)
 				measure(&entries[i], m, &writing, &probes, ms);
@@ -214,13 +214,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_set_writer: needs two CPUs\n");
 		return 0;
 	}
-	ms = bench_scale(2, 20, 80);
+	ms = bench_scale(2, 5, 20);
 	if (bench_options.areas) {
-		run(bench_options.areas, bench_options.reps, ms);
+		run(bench_options.areas, bench_turns(), ms);
 		return 0;
 	}
-	run(512, bench_options.reps, ms);
+	run(512, bench_turns(), ms);
 	if (bench_options.effort == BENCH_FULL)
-		run(32764, bench_options.reps, ms);
+		run(32764, bench_turns(), ms);
 	return 0;
 }

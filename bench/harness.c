@@ -35,6 +35,12 @@ int bench_scale(int smoke, int quick, int full)
 	}
 }
 
+int bench_turns(void)
+{
+	return bench_options.effort == BENCH_SMOKE ?
+		       bench_options.reps : bench_options.reps * BENCH_TURNS;
+}
+
 static void usage(const char *name)
 {
 	bench_die("usage: %s [--smoke | --quick] [--reps=N] [--areas=N] "
@@ -201,7 +207,7 @@ double bench_median(double *values, size_t count)
 
 void bench_samples_add(struct bench_samples *samples, double value)
 {
-	if (samples->count < BENCH_REPS_MAX)
+	if (samples->count < BENCH_REPS_MAX * BENCH_TURNS)
 		samples->value[samples->count++] = value;
 }
 

@@ -19,6 +19,12 @@ extern "C" {
 #define BENCH_CHUNK	1024	/* lookups timed as one */
 #define BENCH_REPS_MAX	31
 
+/*
+ * Turns in a repetition, where they can be short: what the host does to this
+ * machine for a second at a time is then in the median of all contenders alike.
+ */
+#define BENCH_TURNS	4
+
 enum bench_effort {
 	BENCH_SMOKE,	/* does it run at all */
 	BENCH_QUICK,
@@ -45,6 +51,9 @@ void bench_die(const char *format, ...)
 
 /* One of three, by effort. */
 int bench_scale(int smoke, int quick, int full);
+
+/* Turns of each contender, one in a smoke test. */
+int bench_turns(void);
 
 /* CPUs that this process may use. */
 int bench_cpus(void);
@@ -109,9 +118,9 @@ static inline uint64_t bench_random(uint64_t *state)
 
 double bench_median(double *values, size_t count);
 
-/* One figure of a contender over the repetitions. */
+/* One figure of a contender over its turns. */
 struct bench_samples {
-	double value[BENCH_REPS_MAX];
+	double value[BENCH_REPS_MAX * BENCH_TURNS];
 	int count;
 };
 

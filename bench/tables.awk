@@ -138,7 +138,7 @@ function print_table(where,		i, j, value) {
 	sort_columns(where)
 	printf "\n%s", where
 	if (spreads[where])
-		printf " (repetitions spread by %.0f %% in the median)",
+		printf " (turns spread by %.0f %% in the median)",
 		       median_spread(where)
 	printf "\n\n| %s |", heads[where]
 	for (j = 1; j <= columns[where]; j++)
