@@ -409,7 +409,7 @@ int main(int argc, char **argv)
 
 	bench_init(argc, argv);
 	bench_pin(0);
-	ms = bench_scale(2, 3, 15);
+	ms = bench_scale(2, 12, 60 / BENCH_TURNS);
 	count = (size_t)bench_scale(1, 3, 5);
 	if (bench_options.areas) {
 		run_jobs(bench_options.areas, ms);

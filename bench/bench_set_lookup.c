@@ -42,7 +42,7 @@ static bench_loop *loop_of(const struct bench_contender *contender, int way)
 #define PASS_NS		60000000
 #define PASS_CHUNKS	32
 
-/* Turns that a pass takes. What is in no cache at first takes a whole one. */
+/* Turns that a pass takes: one, where it takes long to fill the caches. */
 static size_t parts;
 
 /*
@@ -162,7 +162,7 @@ static void reset(struct entry *entry)
 }
 
 static void run_pattern(struct entry *entries, size_t count,
-			const struct bench_areas *areas, size_t p, int turns)
+			const struct bench_areas *areas, size_t p, int reps)
 {
 	struct bench_probes probes =
 		bench_probes_make(areas, patterns[p].pattern,
@@ -173,7 +173,7 @@ static void run_pattern(struct entry *entries, size_t count,
 	for (i = 0; i < count; i++)
 		bench_verify(entries[i].contender, entries[i].map, areas,
 			     &probes);
-	for (turn = 0; turn < turns; turn++) {
+	for (turn = 0; turn < reps * (int)parts; turn++) {
 		if (turn == HEATS * (int)parts)
 			drop_slow_bounds(entries, count);
 		for (i = 0; i < count; i++)
@@ -220,11 +220,6 @@ static void time_section(struct entry *entry, const struct bench_probes *probes,
 		contender->leave();
 }
 
-static int turns(void)
-{
-	return parts > 1 ? bench_turns() : bench_options.reps;
-}
-
 static void run(size_t count)
 {
 	const struct bench_contender *list[BENCH_CONTENDERS_MAX];
@@ -232,7 +227,7 @@ static void run(size_t count)
 	struct bench_areas areas = bench_areas_make(count);
 	size_t i, p, n = bench_contenders(list);
 
-	parts = count > 32764 ? 1 : BENCH_TURNS;
+	parts = count > 4096 ? 1 : (size_t)bench_scale(1, 1, BENCH_TURNS);
 	if (bench_options.width)
 		n = bench_contenders_keep(list, n, has_width);
 	for (i = 0; i < n; i++) {
@@ -242,7 +237,7 @@ static void run(size_t count)
 	/* Targets are about the first. */
 	for (p = 0; p < patterns_wanted(count); p++)
 		run_pattern(entries, n, &areas, p, p ?
-			    (turns() + 1) / 2 : turns());
+			    (bench_options.reps + 1) / 2 : bench_options.reps);
 	for (i = 0; i < n; i++)
 		list[i]->destroy(entries[i].map);
 	bench_areas_free(&areas);
@@ -260,8 +255,7 @@ static void run_sections(void)
 					    has_section);
 	int turn;
 
-	parts = BENCH_TURNS;
-
+	parts = (size_t)bench_scale(1, 1, BENCH_TURNS);
 	for (i = 0; i < n; i++) {
 		entries[i].contender = list[i];
 		entries[i].map = list[i]->build(&areas, NULL);

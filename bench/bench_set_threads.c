@@ -54,7 +54,7 @@ static double speed(struct reading *reading)
 
 /* On CPUs from @cpu on; million lookups a second. */
 static double time_on(const struct entry *entry, int cpu, int threads,
-		   const struct bench_probes *probes, int ms)
+		      const struct bench_probes *probes, int ms)
 {
 	static struct bench_racer racers[THREADS_MAX];
 	static struct reading readings[THREADS_MAX];
@@ -92,7 +92,8 @@ static void measure(struct entry *entry, int threads,
 
 static void print(const struct entry *entry, int threads, size_t areas)
 {
-	struct bench_row row = bench_row("threads", "uniform/hits/throughput",
+	const char *bench = entry->contender->bound ? "cpus" : "threads";
+	struct bench_row row = bench_row(bench, "uniform/hits/throughput",
 					 entry->contender->name, threads,
 					 areas);
 
@@ -154,7 +155,7 @@ int main(int argc, char **argv)
 	int ms;
 
 	bench_init(argc, argv);
-	ms = bench_scale(2, 8, 25);
+	ms = bench_scale(2, 30, 100 / BENCH_TURNS);
 	if (bench_options.areas) {
 		run(bench_options.areas, bench_turns(), ms);
 		return 0;

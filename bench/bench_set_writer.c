@@ -60,7 +60,7 @@ static void write_run(struct bench_racer *racer)
 				(unsigned int)(writing->turn / count + 1));
 
 		if (writing->pace > 0 &&
-		    !wait_until(racer, start + racer->done * 1000000000u /
+		    !wait_until(racer, start + (racer->done + 1) * 1000000000u /
 				(uint64_t)writing->pace))
 			break;
 		racer->contender->replace(racer->map, &area);
@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_set_writer: needs two CPUs\n");
 		return 0;
 	}
-	ms = bench_scale(2, 5, 20);
+	ms = bench_scale(2, 20, 80 / BENCH_TURNS);
 	if (bench_options.areas) {
 		run(bench_options.areas, bench_turns(), ms);
 		return 0;

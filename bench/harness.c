@@ -37,8 +37,7 @@ int bench_scale(int smoke, int quick, int full)
 
 int bench_turns(void)
 {
-	return bench_options.effort == BENCH_SMOKE ?
-		       bench_options.reps : bench_options.reps * BENCH_TURNS;
+	return bench_options.reps * bench_scale(1, 1, BENCH_TURNS);
 }
 
 static void usage(const char *name)

@@ -52,7 +52,7 @@ void bench_die(const char *format, ...)
 /* One of three, by effort. */
 int bench_scale(int smoke, int quick, int full);
 
-/* Turns of each contender, one in a smoke test. */
+/* Turns of each contender. They are short in full runs alone. */
 int bench_turns(void);
 
 /* CPUs that this process may use. */

@@ -211,8 +211,8 @@ function threads(n,		what, one) {
 		verdict("two readers, " n " areas / one",
 			mops["threads", what, "gpmm", n, 2] / one, 1.95, 1, "")
 	ratio("two threads with a static array, " n " / one",
-	      mops["threads", what, "eytzinger.1.32.scalar", n, 2],
-	      mops["threads", what, "eytzinger.1.32.scalar", n, 1], "")
+	      mops["cpus", what, "eytzinger.1.32.scalar", n, 2],
+	      mops["cpus", what, "eytzinger.1.32.scalar", n, 1], "")
 }
 
 function changes(		i, n, bare, gpmm, what) {

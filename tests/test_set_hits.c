@@ -265,6 +265,14 @@ static void test_a_hit_keeps_in_its_section(void)
 
 /* ------------------------------------------------------ of the set itself --- */
 
+static uint64_t commits_of(struct gpmm_set *set)
+{
+	struct gpmm_set_stats stats;
+
+	gpmm_set_get_stats(set, &stats);
+	return stats.commits;
+}
+
 /* The generation after a change; it must have gone on. */
 static void changed(struct gpmm_set *set, int ret, uint64_t *generation)
 {
@@ -294,7 +302,9 @@ static void test_a_generation_for_each_change(void)
 	CU_ASSERT_EQUAL(gpmm_txn_clear(txn), 0);
 	gpmm_txn_abort(txn);
 	CU_ASSERT_EQUAL(gpmm_set_generation(set), generation);
+	CU_ASSERT_EQUAL(commits_of(set), 5);
 	changed(set, gpmm_set_clear(set), &generation);
+	CU_ASSERT_EQUAL(commits_of(set), 6);
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 

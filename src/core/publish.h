@@ -31,8 +31,8 @@ static ALWAYS_INLINE uintptr_t copy_top(struct pool *pool, uintptr_t root,
 
 /*
  * Readers see all of it from the store of root on; they read it in
- * gpmm_set_view_rcu(). The generation goes after it, so that whoever reads the
- * new generation finds the new root.
+ * gpmm_set_view_rcu(). The generation goes last, so that whoever reads the new
+ * one finds the new root, and number of areas.
  */
 static inline void publish(struct gpmm_txn *txn, uintptr_t root, size_t areas)
 {
@@ -43,8 +43,8 @@ static inline void publish(struct gpmm_txn *txn, uintptr_t root, size_t areas)
 		__atomic_store_n(&set->face.find, gpmm__find_path->way(root),
 				 __ATOMIC_RELAXED);
 	rcu_publish(&set->face.root, root);
-	__atomic_store_n(&set->generation, set->stamp, __ATOMIC_RELEASE);
 	__atomic_store_n(&set->areas, areas, __ATOMIC_RELAXED);
+	__atomic_store_n(&set->generation, set->stamp, __ATOMIC_RELEASE);
 	txn->was.root = root;
 }
 

@@ -3,7 +3,8 @@
  * The set's inside, for the rooms of core.
  *
  * LOCKING
- *   set->lock	writers, one at a time: everything but what readers read
+ *   set->lock	writers, one at a time: everything but what readers read;
+ *			set->areas is also read without
  *   set->limbo.reclaiming	whoever waits for a grace period; taken before
  *			set->lock, which is not held over the wait
  * Readers take neither: they read face.root, once a snapshot, in a read section.

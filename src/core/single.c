@@ -229,7 +229,7 @@ static ALWAYS_INLINE bool seek_one(struct gpmm_set *set, gpmm_gpa_t start,
 	       seek(set, span.first) && plan_is_one(&set->txn.plan, span);
 }
 
-/* The record of the item that is there. It stays while the lock is held. */
+/* The record of the item that is there, until that is changed. */
 static ALWAYS_INLINE const struct gpmm_record *
 record_here(const struct gpmm_iter *at)
 {
