@@ -45,6 +45,11 @@ static bench_loop *loop_of(const struct bench_contender *contender, int way)
 /* Turns that a pass takes: one, where it takes long to fill the caches. */
 static size_t parts;
 
+static void choose_parts(size_t areas)
+{
+	parts = areas > 4096 ? 1 : (size_t)bench_scale(1, 1, BENCH_TURNS);
+}
+
 /*
  * The median chunk of one pass over a part of the addresses, another each
  * turn: what preempts us hits a few chunks only.
@@ -227,7 +232,7 @@ static void run(size_t count)
 	struct bench_areas areas = bench_areas_make(count);
 	size_t i, p, n = bench_contenders(list);
 
-	parts = count > 4096 ? 1 : (size_t)bench_scale(1, 1, BENCH_TURNS);
+	choose_parts(count);
 	if (bench_options.width)
 		n = bench_contenders_keep(list, n, has_width);
 	for (i = 0; i < n; i++) {
@@ -255,7 +260,7 @@ static void run_sections(void)
 					    has_section);
 	int turn;
 
-	parts = (size_t)bench_scale(1, 1, BENCH_TURNS);
+	choose_parts(areas.count);
 	for (i = 0; i < n; i++) {
 		entries[i].contender = list[i];
 		entries[i].map = list[i]->build(&areas, NULL);

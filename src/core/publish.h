@@ -32,7 +32,7 @@ static ALWAYS_INLINE uintptr_t copy_top(struct pool *pool, uintptr_t root,
 /*
  * Readers see all of it from the store of root on; they read it in
  * gpmm_set_view_rcu(). The generation goes last, so that whoever reads the new
- * one finds the new root, and number of areas.
+ * one finds the new root, and number of areas (@areas).
  */
 static inline void publish(struct gpmm_txn *txn, uintptr_t root, size_t areas)
 {

@@ -75,6 +75,7 @@ static inline int area_to_item(const struct gpmm_set *set,
 		return -EINVAL;
 	if (be && !gpmm__backend_is_valid(be))
 		return -EINVAL;
+	/* One by one: a literal would clear it all first (single.c). */
 	item->first = span.first;
 	item->last = span.last;
 	item->host = area->host;

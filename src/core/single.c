@@ -31,6 +31,7 @@ static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule)
 
 	if (!top || root_is_wide(top) || set->poisoned.len)
 		return false;
+	/* Most often it is there: see above of stores. */
 	if (plan->root != top || plan->at.root != top)
 		plan->root = plan->at.root = top;
 	narrow_seek(&plan->at, top, granule);
@@ -251,11 +252,11 @@ static ALWAYS_INLINE int tell_unmap(struct gpmm_set *set,
 				    const struct gpmm_record *record)
 {
 	struct item item;
+	int ret = record->host ?
+			  host_refs_reserve(&set->limbo.open.hosts, 1) : 0;
 
-	if (record->host && host_refs_reserve(&set->limbo.open.hosts, 1))
-		return -ENOMEM;
-	if (backend_is_none(record->backend))
-		return 0;
+	if (ret || backend_is_none(record->backend))
+		return ret;
 	get_here(&set->txn.plan.at, &item);
 	return tell(&set->txn, EDIT_UNMAP, &item, 0);
 }
