@@ -495,12 +495,18 @@ static void test_full_chunks_are_found_again(void)
 static void test_drain_without_memory(void)
 {
 	struct gpmm_set *set = leave_a_quarter();
+	uint64_t moves = set->moves;
+	struct gpmm_set_stats stats;
 
 	gpmm__alloc_stay = true;
 	gpmm__alloc_left = 0;
 	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
 	gpmm__alloc_left = -1;
 	gpmm__alloc_stay = false;
+	/* To have tried is no change, either. */
+	CU_ASSERT_EQUAL(set->moves, moves);
+	gpmm_set_get_stats(set, &stats);
+	CU_ASSERT_EQUAL(stats.commits, COUNT + 1);
 	CU_ASSERT(has_from(set, COUNT * 3 / 4));
 	CU_ASSERT_EQUAL(gpmm_set_drain(set), 0);
 	CU_ASSERT(total_bytes(set) <= QUARTER);
