@@ -103,6 +103,7 @@ static int grow(struct pool *pool, enum node_class class)
 		.reciprocal = (uint32_t)(65536 / (size / 64) + 1),
 		.class = (uint8_t)class,
 		.nodes = (uint8_t)n,
+		.apart = (uint8_t)(4096 / size + 1),
 	};
 	slab->meta[slab->last] = 0;
 	asan_poison(slab->first, n * size);
@@ -143,22 +144,32 @@ int gpmm__pool_grow(struct pool *pool, enum node_class class, size_t n)
 }
 
 /* About the fullest of those that have some free nodes. */
-struct slab *gpmm__pool_open(struct pool *pool, enum node_class class)
+static void open_slab(struct pool *pool, enum node_class class)
 {
 	unsigned int bin = BIN_FULL + 1;
+	struct slab *slab;
 
 	while (!pool->bin[class][bin])
 		bin++;
 	assert(bin <= BIN_EMPTY);
-	pool->open[class] = pool->bin[class][bin];
-	return pool->open[class];
+	slab = pool->bin[class][bin];
+	slab->ahead = (uint8_t)slab_free_from(slab, slab->last + slab->apart);
+	pool->open[class] = slab;
 }
 
-void gpmm__pool_taken(struct pool *pool, struct slab *slab)
+void *gpmm__pool_open_take(struct pool *pool, enum node_class class,
+			   uint64_t stamp)
+{
+	open_slab(pool, class);
+	return gpmm__pool_take(pool, class, stamp);
+}
+
+void *gpmm__pool_taken(struct pool *pool, struct slab *slab, void *node)
 {
 	rebin(pool, slab);
 	if (!slab->free)
 		pool->open[slab->class] = NULL;
+	return node;
 }
 
 void *gpmm__pool_take(struct pool *pool, enum node_class class, uint64_t stamp)

@@ -45,7 +45,9 @@ struct slab {
 	uint8_t class;
 	uint8_t nodes;
 	uint8_t bin;
+	uint8_t apart;		/* nodes to one that is a page away */
 	uint8_t last;		/* taken */
+	uint8_t ahead;		/* is free, while the slab is open */
 	/* Of each of two batches: the nodes in it, and the next slab. */
 	uint64_t waiting[2];
 	struct slab *next_waiting[2];
@@ -73,7 +75,8 @@ struct node_batch {
 };
 
 struct pool {
-	struct slab *open[NODE_CLASSES];	/* taken from; may be NULL */
+	/* Taken from, with free ones; may be NULL. */
+	struct slab *open[NODE_CLASSES];
 	struct slab *bin[NODE_CLASSES][BINS];
 	size_t free[NODE_CLASSES];	/* nodes that can be taken */
 	size_t nodes[NODE_CLASSES];	/* all of them, and of what slabs */
@@ -198,79 +201,86 @@ static inline bool pool_spares(struct pool *pool, enum node_class class,
 	return true;
 }
 
-/* Have a slab open to take nodes of a class from. There are some. */
-struct slab *gpmm__pool_open(struct pool *pool, enum node_class class);
+/* Open a slab, of which there are some with free nodes, and take one there. */
+void *gpmm__pool_open_take(struct pool *pool, enum node_class class,
+			   uint64_t stamp);
 
-/* Taking a node from the open slab has made it another bin's. */
-void gpmm__pool_taken(struct pool *pool, struct slab *slab);
+/* Taking @node from the open slab has made it another bin's. Return: @node. */
+void *gpmm__pool_taken(struct pool *pool, struct slab *slab, void *node);
 
-/*
- * Which free node is the next, if transaction @stamp takes it: where the last
- * is its own the one beside that, so that what is built at once is read in a
- * row; otherwise one a page away. For a reader's CPU fetches ahead, within a
- * page, what follows the node it reads, and a writer who is about to fill that
- * has to have it back. With this, and with LINE_PAIR, a pair beside a reader
- * takes 350 ns for 413 at 64 areas (bench/bench_set_change --areas=64, medians
- * of whole benches by turns). There are some free ones.
- */
-static inline unsigned int slab_next(const struct slab *slab, size_t size,
-				     uint64_t stamp)
+/* The first free node from @at on, around. There are some. */
+static inline unsigned int slab_free_from(const struct slab *slab,
+					  unsigned int at)
 {
-	bool own = slab->meta[slab->last] == stamp * 2 + 1;
-	unsigned int further = own ? 1 : (unsigned int)(4096 / size + 1);
-	unsigned int turn = (slab->last + further) % 64;
+	unsigned int turn = at % 64;
 	uint64_t free = slab->free >> turn | slab->free << (-turn % 64);
 
 	return (turn + (unsigned int)__builtin_ctzll(free)) % 64;
 }
 
 /*
- * Node @i is the next to be taken, most likely by the next change. Readers may
- * have looked at it in its life before: have its lines back by then. With this
- * and what narrow_seek() asks for a pair beside a reader takes 501 ns for 853 at
- * 64 areas, 969 for 1805 at 4096 (bench/bench_set_change --quick --only=gpmm,
+ * What the next transaction is to take: a node a page away. For a reader's CPU
+ * fetches ahead, within a page, what follows the node it reads, and a writer
+ * who is about to fill that has to have it back. With this, and with LINE_PAIR,
+ * a pair beside a reader takes 350 ns for 413 at 64 areas
+ * (bench/bench_set_change --areas=64, medians of whole benches by turns).
+ *
+ * That will most likely be the next change. Readers may have looked at the node
+ * in its life before: have its lines back by then. With this and what
+ * narrow_seek() asks for a pair beside a reader takes 501 ns for 853 at 64
+ * areas, 969 for 1805 at 4096 (bench/bench_set_change --quick --only=gpmm,
  * least of three by turns).
  */
-static inline void pool_prefetch(const struct slab *slab, size_t size,
-				 unsigned int i)
+static ALWAYS_INLINE void slab_look_ahead(struct slab *slab, size_t size,
+					  unsigned int last)
 {
-	const char *node = slab->first + i * size;
+	const char *node;
 
+	slab->ahead = (uint8_t)slab_free_from(slab, last + slab->apart);
+	/* A block lasts for a hundred changes. */
+	if (size == sizeof(struct record_block))
+		return;
+	node = slab->first + slab->ahead * size;
 #pragma GCC unroll 10
 	for (size_t at = 0; at < size; at += 64)
 		prefetch_write(node + at);
 }
 
 /*
- * Take a reserved node; it belongs to transaction @stamp. Cannot fail.
- * Inlined where the class is known.
+ * Take a reserved node; it belongs to transaction @stamp. Cannot fail. What one
+ * transaction takes lies side by side, so that it is read in a row.
+ * Inlined where the class is known; others are called last of all, so that no
+ * registers have to be kept for them.
  */
-static inline void *pool_take(struct pool *pool, enum node_class class,
-			      uint64_t stamp)
+static ALWAYS_INLINE void *pool_take(struct pool *pool, enum node_class class,
+				     uint64_t stamp)
 {
 	const size_t size = node_size(class);
 	struct slab *slab = pool->open[class];
 	unsigned int i;
 	void *node;
 
-	if (!slab)
-		slab = gpmm__pool_open(pool, class);
+	if (__builtin_expect(!slab, 0))
+		return gpmm__pool_open_take(pool, class, stamp);
+	i = slab->meta[slab->last] == stamp * 2 + 1 ?
+		slab_free_from(slab, slab->last + 1) : slab->ahead;
 #ifdef GPMM_DOUBLE
+	assert(slab->free >> i & 1);
 	assert(pool->reserved[class]);
 	pool->reserved[class]--;
 #endif
-	i = slab_next(slab, size, stamp);
 	slab->free &= ~(UINT64_C(1) << i);
 	slab->meta[i] = stamp * 2 + 1;
 	slab->last = (uint8_t)i;
 	pool->free[class]--;
-	/* In between nobody looks for it, and to move it is not cheap. */
-	if (!slab->free || slab->bin == BIN_EMPTY)
-		gpmm__pool_taken(pool, slab);
 	node = slab->first + i * size;
-	if (slab->free)
-		pool_prefetch(slab, size, slab_next(slab, size, stamp + 1));
 	asan_unpoison(node, size);
+	if (__builtin_expect(!slab->free, 0))
+		return gpmm__pool_taken(pool, slab, node);
+	slab_look_ahead(slab, size, i);
+	/* In between nobody looks for it, and to move it is not cheap. */
+	if (__builtin_expect(slab->bin == BIN_EMPTY, 0))
+		return gpmm__pool_taken(pool, slab, node);
 	return node;
 }
 

@@ -22,6 +22,9 @@ static ALWAYS_INLINE uintptr_t copy_top(struct pool *pool, uintptr_t root,
 	if (class == LEAF_NARROW) {
 		copy = pool_take(pool, LEAF_NARROW, stamp);
 		path->copy(copy, top, leaf_bytes(top));
+	} else if (class == LEAF_FLAT) {
+		copy = pool_take(pool, LEAF_FLAT, stamp);
+		path->copy(copy, top, sizeof(struct leaf_flat));
 	} else {
 		copy = gpmm__pool_take(pool, class, stamp);
 		path->copy(copy, top, node_size(class));
