@@ -9,6 +9,7 @@
 #include "core/btree.h"
 #include "core/find.h"
 #include "core/splice.h"
+#include "util/range.h"
 
 /* A node that is soon to be walked, copied or changed. */
 static inline void narrow_prefetch(const char *node, size_t size)
@@ -76,17 +77,59 @@ static inline bool narrow_first(enum node_class class, const void *node,
 	return true;
 }
 
-/* gpmm__cursor_first(), inlined where it need not leave a narrow leaf. */
+/* A place in a leaf of a narrow tree: to where nearly every search leads. */
+struct spot {
+	enum node_class class;
+	const void *leaf;
+	unsigned int at;
+};
+
+/* Precondition: the tree is narrow, and not empty. */
+static inline struct spot cursor_spot(const struct gpmm_iter *cursor)
+{
+	return (struct spot){ narrow_leaf_class(cursor->root), cursor->node[0],
+			      cursor->at[0] };
+}
+
+static inline bool cursor_has_spot(const struct gpmm_iter *cursor)
+{
+	return root_node(cursor->root) && !root_is_wide(cursor->root);
+}
+
+static inline const struct gpmm_record *spot_record(struct spot spot)
+{
+	return narrow_record(spot.class, spot.leaf, spot.at);
+}
+
+static inline void spot_get(struct spot spot, struct item *item)
+{
+	narrow_get(spot.class, spot.leaf, spot.at, item);
+}
+
+/* gpmm__cursor_first() there. */
+static inline bool spot_first(struct spot spot, const struct gpmm_iter *cursor,
+			      uint64_t *first)
+{
+	return narrow_first(spot.class, spot.leaf, spot.at, first) ||
+	       gpmm__cursor_first(cursor, first);
+}
+
+/* Is the span that of the item there? Most often it is. */
+static inline bool spot_is(struct spot spot, struct span span)
+{
+	uint64_t first;
+
+	return narrow_first(spot.class, spot.leaf, spot.at, &first) &&
+	       first == span.first && spot_record(spot)->last == span.last;
+}
+
+/* The same, inlined where it need not leave a narrow leaf. */
 static inline bool cursor_first(const struct gpmm_iter *cursor,
 				uint64_t *first)
 {
-	uintptr_t root = cursor->root;
-
-	if (root_node(root) && !root_is_wide(root) &&
-	    narrow_first(narrow_leaf_class(root), cursor->node[0],
-			 cursor->at[0], first))
-		return true;
-	return gpmm__cursor_first(cursor, first);
+	return cursor_has_spot(cursor) ?
+		spot_first(cursor_spot(cursor), cursor, first) :
+		gpmm__cursor_first(cursor, first);
 }
 
 #endif

@@ -48,8 +48,7 @@ static int unmap_one(struct plan *plan, struct span span)
 	struct item old;
 	int ret;
 
-	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0],
-		   plan->at.at[0], &old);
+	spot_get(cursor_spot(&plan->at), &old);
 	ret = plan_add_edit(plan, EDIT_UNMAP, &old, span, 0);
 	if (!ret)
 		ret = plan_drop_host(plan, old.host);
@@ -227,14 +226,14 @@ static int update_item(struct plan *plan, const struct item *old,
 static int protect_one(struct plan *plan, struct span span,
 		       gpmm_protect_fn *update, void *arg)
 {
-	unsigned int place = plan->at.at[0]++;
+	unsigned int place = plan->at.at[0];
 	struct gpmm_area area;
 	struct item item;
 	uint32_t flags;
 	int ret;
 
-	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0], place,
-		   &item);
+	spot_get(cursor_spot(&plan->at), &item);
+	plan->at.at[0]++;
 	flags = item.flags;
 	item_to_area(&item, plan->shift, &area);
 	if (!update(arg, &area, &flags) || flags == item.flags)

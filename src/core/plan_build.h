@@ -170,17 +170,11 @@ static inline bool plan_items_are_like(const struct item *a,
 /* And the item next to it, wherever it is in the tree: does it run on? */
 bool gpmm__plan_joins_next(const struct plan *plan, const struct item *item);
 
-/* Is the span that of the item at the position? Most often it is. */
+/* Is the span that of the item at the position? */
 static inline bool plan_is_one(const struct plan *plan, struct span span)
 {
-	enum node_class class = narrow_leaf_class(plan->root);
-	const void *leaf = plan->at.node[0];
-	unsigned int at = plan->at.at[0];
-	uint64_t first;
-
-	return root_node(plan->root) && !root_is_wide(plan->root) &&
-	       narrow_first(class, leaf, at, &first) && first == span.first &&
-	       narrow_record(class, leaf, at)->last == span.last;
+	return cursor_has_spot(&plan->at) &&
+	       spot_is(cursor_spot(&plan->at), span);
 }
 
 /*
@@ -188,27 +182,29 @@ static inline bool plan_is_one(const struct plan *plan, struct span span)
  * nothing? At position 0 there is nothing before it in the whole tree: inner
  * keys are exact.
  */
-static inline bool plan_stands_alone(const struct plan *plan,
-				     const struct item *item, uint64_t next)
+static inline bool plan_stands_at(const struct plan *plan, struct spot spot,
+				  const struct item *item, uint64_t next)
 {
-	enum node_class class = narrow_leaf_class(plan->root);
-	const void *leaf = plan->at.node[0];
-	unsigned int at = plan->at.at[0];
 	const struct gpmm_record *before;
 	uint64_t first;
 
-	if (!root_node(plan->root) || root_is_wide(plan->root))
-		return false;
 	if (item->last + 1 == next &&
-	    (narrow_first(class, leaf, at, &first) ?
-		     plan_is_like(narrow_record(class, leaf, at), item) :
+	    (narrow_first(spot.class, spot.leaf, spot.at, &first) ?
+		     plan_is_like(spot_record(spot), item) :
 		     gpmm__plan_joins_next(plan, item)))
 		return false;
-	if (!at)
+	if (!spot.at)
 		return true;
-	before = narrow_record(class, leaf, at - 1);
+	before = narrow_record(spot.class, spot.leaf, spot.at - 1);
 	return before->last + UINT64_C(1) < item->first ||
 	       !plan_is_like(before, item);
+}
+
+static inline bool plan_stands_alone(const struct plan *plan,
+				     const struct item *item, uint64_t next)
+{
+	return cursor_has_spot(&plan->at) &&
+	       plan_stands_at(plan, cursor_spot(&plan->at), item, next);
 }
 
 /* Would an item at the position merge with the one before it in the tree? */

@@ -24,7 +24,8 @@
 /* ------------------------------------------------- is it such a change? --- */
 
 /* Where it is to be made: in the tree whose top is writers' own. */
-static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule)
+static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule,
+			       struct spot *spot)
 {
 	struct plan *plan = &set->txn.plan;
 	uintptr_t top = set->txn.was.top;
@@ -35,18 +36,20 @@ static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule)
 	if (plan->root != top || plan->at.root != top)
 		plan->root = plan->at.root = top;
 	narrow_seek(&plan->at, top, granule);
+	*spot = (struct spot){ narrow_leaf_class(top), plan->at.node[0],
+			       plan->at.at[0] };
 	return true;
 }
 
 /* Can what is mapped neither meet nor merge with anything? */
-static ALWAYS_INLINE bool has_gap(const struct plan *plan,
+static ALWAYS_INLINE bool has_gap(const struct plan *plan, struct spot spot,
 				  const struct item *item)
 {
 	uint64_t next = 0;
 
 	return item->last <= NARROW_LAST && plan_may_lie(plan, item) &&
-	       (!cursor_first(&plan->at, &next) || next > item->last) &&
-	       (!plan->merge || plan_stands_alone(plan, item, next));
+	       (!spot_first(spot, &plan->at, &next) || next > item->last) &&
+	       (!plan->merge || plan_stands_at(plan, spot, item, next));
 }
 
 /* Is there a node for each copy: of the way below the top, and of that? */
@@ -63,20 +66,21 @@ static inline bool has_nodes(struct pool *pool, uintptr_t top)
 }
 
 /* Can @removed items, at the position, give way to @n within their leaf? */
-static ALWAYS_INLINE bool fits(struct gpmm_set *set, size_t removed, size_t n)
+static ALWAYS_INLINE bool fits(struct gpmm_set *set, struct spot spot,
+			       size_t removed, size_t n)
 {
-	const struct plan *plan = &set->txn.plan;
-	enum node_class class = narrow_leaf_class(plan->root);
-	const void *leaf = plan->at.node[0];
-	unsigned int least = root_height(plan->root) ? LEAF_MIN : 1;
+	uintptr_t top = set->txn.was.top;
+	unsigned int least = root_height(top) ? LEAF_MIN : 1;
+	unsigned int most = node_cap(spot.class) - 1;
 	uint64_t first;
 
 	/* There is one item more than the least, or a lane that is free. */
-	return (removed <= n || narrow_first(class, leaf, least, &first)) &&
-	       (removed >= n || !narrow_first(class, leaf, node_cap(class) - 1,
-					      &first)) &&
-	       (class != LEAF_FLAT || !flat_needs_block(leaf, n)) &&
-	       has_nodes(&set->pool, plan->root);
+	return (removed <= n ||
+		narrow_first(spot.class, spot.leaf, least, &first)) &&
+	       (removed >= n ||
+		!narrow_first(spot.class, spot.leaf, most, &first)) &&
+	       (spot.class != LEAF_FLAT || !flat_needs_block(spot.leaf, n)) &&
+	       has_nodes(&set->pool, top);
 }
 
 /* ------------------------------------------------------------ the rest --- */
@@ -156,19 +160,20 @@ static ALWAYS_INLINE void change_flat(struct leaf_flat *leaf, unsigned int at,
 }
 
 /* Change writers' own top, and what is below it in copies. */
-static ALWAYS_INLINE void change(struct gpmm_txn *txn, const struct item *item,
-				 unsigned int removed, unsigned int n)
+static ALWAYS_INLINE void change(struct gpmm_txn *txn, struct spot spot,
+				 const struct item *item, unsigned int removed,
+				 unsigned int n)
 {
-	const struct gpmm_iter *way = &txn->plan.at;
+	uintptr_t top = txn->was.top;
 	enum splice_how how = splice_how(removed, n);
-	void *leaf = way->node[0];
 
-	if (root_height(way->root))
+	if (root_height(top))
 		change_below(txn, item, removed, n);
-	else if (narrow_leaf_class(way->root) == LEAF_FLAT)
-		change_flat(leaf, way->at[0], item, how);
+	else if (spot.class == LEAF_FLAT)
+		change_flat(root_node(top), spot.at, item, how);
 	else
-		gpmm__find_path->splice->leaf[how](leaf, leaf, way->at[0],
+		gpmm__find_path->splice->leaf[how](root_node(top),
+						   root_node(top), spot.at,
 						   item);
 }
 
@@ -177,7 +182,7 @@ static ALWAYS_INLINE void change(struct gpmm_txn *txn, const struct item *item,
  * (0, 1), or takes its place (1, 1). @be is told, and nothing can fail.
  * Return: 0.
  */
-static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
+static ALWAYS_INLINE int finish_change(struct gpmm_set *set, struct spot spot,
 				       struct gpmm_backend *be,
 				       const struct item *item,
 				       unsigned int removed, unsigned int n)
@@ -188,7 +193,7 @@ static ALWAYS_INLINE int finish_change(struct gpmm_set *set,
 	/* Readers hold this line: to have it back takes as long as the copy. */
 	prefetch_write(&set->face);
 	set->stamp++;
-	change(txn, item, removed, n);
+	change(txn, spot, item, removed, n);
 	publish(txn, copy_top(&set->pool, txn->was.top, set->stamp),
 		set->areas + n - removed);
 	tell_published(txn, be);
@@ -204,51 +209,37 @@ static ALWAYS_INLINE int map_single(struct gpmm_set *set,
 				    const struct gpmm_area *area,
 				    unsigned int how)
 {
-	struct plan *plan = &set->txn.plan;
+	struct spot spot;
 	struct item item;
 	int ret;
 
 	if (how & ~GPMM_MAP_REPLACE || area_to_item(set, area, &item) ||
-	    !seek(set, item.first) || !has_gap(plan, &item) ||
-	    !fits(set, 0, 1))
+	    !seek(set, item.first, &spot) ||
+	    !has_gap(&set->txn.plan, spot, &item) || !fits(set, spot, 0, 1))
 		return PLAN_NOT;
 	ret = tell(&set->txn, EDIT_MAP, &item, 0);
 	if (ret)
 		return leave(set, ret);
 	if (item.host)
 		host_refs_get(&set->limbo.open.hosts, item.host);
-	return finish_change(set, item.backend, &item, 0, 1);
+	return finish_change(set, spot, item.backend, &item, 0, 1);
 }
 
 /* Go to the item whose span this is; false: none. */
 static ALWAYS_INLINE bool seek_one(struct gpmm_set *set, gpmm_gpa_t start,
-				   uint64_t size)
+				   uint64_t size, struct spot *spot)
 {
 	struct span span;
 
 	return !range_to_granules(set, start, size, &span) &&
-	       seek(set, span.first) && plan_is_one(&set->txn.plan, span);
-}
-
-/* The record of the item that is there, until that is changed. */
-static ALWAYS_INLINE const struct gpmm_record *
-record_here(const struct gpmm_iter *at)
-{
-	return narrow_record(narrow_leaf_class(at->root), at->node[0],
-			     at->at[0]);
-}
-
-static ALWAYS_INLINE void get_here(const struct gpmm_iter *at,
-				   struct item *item)
-{
-	narrow_get(narrow_leaf_class(at->root), at->node[0], at->at[0], item);
+	       seek(set, span.first, spot) && spot_is(*spot, span);
 }
 
 /*
  * Make room for the host memory to be let go of, and tell. There is an item
  * only for who is told.
  */
-static ALWAYS_INLINE int tell_unmap(struct gpmm_set *set,
+static ALWAYS_INLINE int tell_unmap(struct gpmm_set *set, struct spot spot,
 				    const struct gpmm_record *record)
 {
 	struct item item;
@@ -257,7 +248,7 @@ static ALWAYS_INLINE int tell_unmap(struct gpmm_set *set,
 
 	if (ret || backend_is_none(record->backend))
 		return ret;
-	get_here(&set->txn.plan.at, &item);
+	spot_get(spot, &item);
 	return tell(&set->txn, EDIT_UNMAP, &item, 0);
 }
 
@@ -266,18 +257,19 @@ static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
 {
 	const struct gpmm_record *record;
 	struct gpmm_backend *be;
+	struct spot spot;
 	int ret;
 
-	if (!seek_one(set, start, size) || !fits(set, 1, 0))
+	if (!seek_one(set, start, size, &spot) || !fits(set, spot, 1, 0))
 		return PLAN_NOT;
-	record = record_here(&set->txn.plan.at);
-	ret = tell_unmap(set, record);
+	record = spot_record(spot);
+	ret = tell_unmap(set, spot, record);
 	if (ret)
 		return leave(set, ret);
 	be = record->backend;
 	if (record->host)
 		host_refs_add(&set->limbo.open.hosts, record->host);
-	return finish_change(set, be, NULL, 1, 0);
+	return finish_change(set, spot, be, NULL, 1, 0);
 }
 
 /* Ask for the item's new flags. Return: whether they are others. */
@@ -311,12 +303,14 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 {
 	struct plan *plan = &set->txn.plan;
 	struct item item, was;
+	struct spot spot;
 	bool changes;
 	int ret;
 
-	if (!update || !seek_one(set, start, size) || !fits(set, 1, 1))
+	if (!update || !seek_one(set, start, size, &spot) ||
+	    !fits(set, spot, 1, 1))
 		return PLAN_NOT;
-	get_here(&plan->at, &item);
+	spot_get(spot, &item);
 	was = item;
 	changes = ask(set, &item, update, arg);
 	if (rcu_inside(set->txn.was.flavor))
@@ -327,7 +321,7 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 		return merge(set, start, size, item.flags);
 	ret = tell(&set->txn, EDIT_PROTECT, &was, item.flags);
 	return ret ? leave(set, ret) :
-		     finish_change(set, item.backend, &item, 1, 1);
+		     finish_change(set, spot, item.backend, &item, 1, 1);
 }
 
 /* ---------------------------------------------------------------- doors --- */
