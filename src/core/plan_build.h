@@ -209,34 +209,31 @@ static inline bool plan_stands_alone(const struct plan *plan,
 
 /* Would an item at the position merge with the one before it in the tree? */
 static inline bool plan_joins_before(const struct gpmm_iter *at,
-				     const struct item *item)
+				     struct spot spot, const struct item *item)
 {
 	const struct gpmm_record *record;
 	struct item before;
 
-	if (!at->at[0])
+	if (!spot.at)
 		return gpmm__cursor_before(at, &before) &&
 		       before.last + 1 == item->first &&
 		       plan_items_are_like(&before, item);
-	record = narrow_record(narrow_leaf_class(at->root), at->node[0],
-			       at->at[0] - 1);
+	record = narrow_record(spot.class, spot.leaf, spot.at - 1);
 	return record->last + UINT64_C(1) == item->first &&
 	       plan_is_like(record, item);
 }
 
 /* Or with the one behind that which is at the position? */
-static inline bool plan_joins_after(const struct plan *plan,
-				    const struct gpmm_iter *at,
+static inline bool plan_joins_after(const struct plan *plan, struct spot spot,
 				    const struct item *item)
 {
-	enum node_class class = narrow_leaf_class(at->root);
-	unsigned int i = at->at[0] + 1;
 	uint64_t first;
 
-	if (!narrow_first(class, at->node[0], i, &first))
+	spot.at++;
+	if (!narrow_first(spot.class, spot.leaf, spot.at, &first))
 		return gpmm__plan_joins_next(plan, item);
 	return first == item->last + 1 &&
-	       plan_is_like(narrow_record(class, at->node[0], i), item);
+	       plan_is_like(spot_record(spot), item);
 }
 
 /* Would an item merge with nothing in the tree, in the place of that there? */
@@ -244,9 +241,11 @@ static inline bool plan_is_alone(const struct plan *plan,
 				 const struct gpmm_iter *at,
 				 const struct item *item)
 {
+	struct spot spot = cursor_spot(at);
+
 	return !plan->merge ||
-	       (!plan_joins_before(at, item) &&
-		!plan_joins_after(plan, at, item));
+	       (!plan_joins_before(at, spot, item) &&
+		!plan_joins_after(plan, spot, item));
 }
 
 /* ----------------------------------------------------------- finishing --- */

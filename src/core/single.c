@@ -272,18 +272,26 @@ static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
 	return finish_change(set, spot, be, NULL, 1, 0);
 }
 
-/* Ask for the item's new flags. Return: whether they are others. */
-static inline bool ask(struct gpmm_set *set, struct item *item,
+/* Ask for the new flags of an item, which is @was. Return: are they others? */
+static inline bool ask(struct item *item, const struct gpmm_area *was,
 		       gpmm_protect_fn *update, void *arg)
 {
-	uint32_t flags = item->flags;
-	struct gpmm_area area;
-	bool changes;
+	return update(arg, was, &item->flags) && item->flags != was->flags;
+}
 
-	item_to_area(item, set->txn.was.shift, &area);
-	changes = update(arg, &area, &flags) && flags != item->flags;
-	item->flags = flags;
-	return changes;
+static ALWAYS_INLINE int tell_protect(struct gpmm_txn *txn,
+				      const struct item *item,
+				      const struct gpmm_area *was)
+{
+	struct item old;
+
+	if (backend_is_none(item->backend))
+		return 0;
+	if (item->backend->ops->begin)
+		return tell_one(EDIT_PROTECT, was, item->flags);
+	old = *item;
+	old.flags = was->flags;
+	return tell_planned(txn, EDIT_PROTECT, &old, item->flags);
 }
 
 /* With those flags the area merges with another. */
@@ -302,7 +310,8 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 					void *arg)
 {
 	struct plan *plan = &set->txn.plan;
-	struct item item, was;
+	struct gpmm_area was;
+	struct item item;
 	struct spot spot;
 	bool changes;
 	int ret;
@@ -311,15 +320,15 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 	    !fits(set, spot, 1, 1))
 		return PLAN_NOT;
 	spot_get(spot, &item);
-	was = item;
-	changes = ask(set, &item, update, arg);
+	item_to_area(&item, set->txn.was.shift, &was);
+	changes = ask(&item, &was, update, arg);
 	if (rcu_inside(set->txn.was.flavor))
 		return leave(set, -EDEADLK);
 	if (!changes)
 		return leave(set, 0);
 	if (!plan_is_alone(plan, &plan->at, &item))
 		return merge(set, start, size, item.flags);
-	ret = tell(&set->txn, EDIT_PROTECT, &was, item.flags);
+	ret = tell_protect(&set->txn, &item, &was);
 	return ret ? leave(set, ret) :
 		     finish_change(set, spot, item.backend, &item, 1, 1);
 }

@@ -139,6 +139,13 @@ static inline AVX512 unsigned int count_lines(__m512i keys)
 	return ((unsigned int)__builtin_popcount(used) + 1) / 2;
 }
 
+static AVX512 void copy_avx512(void *to, const void *from, size_t size)
+{
+#pragma GCC unroll 2
+	for (size_t i = 0; i < size / 64; i++)
+		put_line(to, i, get_line(from, i));
+}
+
 /* A record is four of a line's eight words. */
 static AVX512 void insert_avx512(struct leaf_narrow *to,
 				 const struct leaf_narrow *from,
@@ -194,16 +201,15 @@ static AVX512 void replace_avx512(struct leaf_narrow *to,
 				  const struct leaf_narrow *from,
 				  unsigned int at, const struct item *item)
 {
-	const uint64_t place = UINT64_C(15) << 4 * at;
 	const __m512i record = _mm512_broadcast_i64x4(make_record(item));
+	__m512i line = _mm512_mask_mov_epi64(get_line(from->record, at / 2),
+					     at % 2 ? 0xf0 : 0x0f, record);
 	__m512i keys = get_line(from->key, 0);
-	unsigned int lines = count_lines(keys);
 
-	for (unsigned int i = 0; i < lines; i++)
-		put_line(to->record, i,
-			 _mm512_mask_mov_epi64(get_line(from->record, i),
-					       (__mmask8)(place >> 8 * i),
-					       record));
+	if (to != from)
+		copy_avx512(to->record, from->record,
+			    count_lines(keys) * sizeof(line));
+	put_line(to->record, at / 2, line);
 	put_line(to->key, 0,
 		 _mm512_mask_mov_epi32(keys, (__mmask16)(1u << at),
 				       make_key(item)));
@@ -316,13 +322,6 @@ static AVX512 void flat_replace_avx512(struct leaf_flat *leaf, unsigned int at,
 		 _mm512_mask_set1_epi8(get_line(leaf->place, 0),
 				       UINT64_C(1) << at, (char)leaf->used));
 	finish_flat(leaf, item, 0);
-}
-
-static AVX512 void copy_avx512(void *to, const void *from, size_t size)
-{
-#pragma GCC unroll 2
-	for (size_t i = 0; i < size / 64; i++)
-		put_line(to, i, get_line(from, i));
 }
 
 static AVX512 void put32_avx512(void *array, unsigned int i, uint32_t value)
