@@ -398,7 +398,7 @@ function preallocation(		n, one, two) {
 	one = ns["prealloc", "small-pages", "gpmm", n, 1] + 0
 	two = ns["prealloc", "small-pages", "gpmm", n, 2] + 0
 	if (one > 0 && two > 0)
-		verdict("preallocating 4 GiB: two threads / one", one / two,
+		verdict("preallocating 4 GiB in parts: two threads / one", one / two,
 			1.8, 1, "")
 }
 

@@ -397,13 +397,13 @@ static void prealloc_makes_all_resident_and_tells(void)
 		struct seen seen = { 0 };
 		struct gpmm_host_stats stats;
 		struct gpmm_host *host = make((struct gpmm_host_options){
-			.kind = kinds[i % 2], .size = 132 * MIB,
+			.kind = kinds[i % 2], .size = 36 * MIB,
 			.prealloc_threads = i < 2 ? 1 : 3,
 			.progress = note_progress, .progress_arg = &seen });
 
 		gpmm_host_get_stats(host, &stats);
-		CU_ASSERT_EQUAL(stats.resident, 132 * MIB);
-		CU_ASSERT_EQUAL(seen.last, 132 * MIB);
+		CU_ASSERT_EQUAL(stats.resident, 36 * MIB);
+		CU_ASSERT_EQUAL(seen.last, 36 * MIB);
 		CU_ASSERT_EQUAL(seen.calls, 3);
 		gpmm_host_put(host);
 	}
@@ -468,7 +468,7 @@ static int prealloc_alone(rlim_t limit)
 {
 	struct seen seen = { 0 };
 	struct gpmm_host_options options = {
-		.size = 132 * MIB, .prealloc_threads = 3,
+		.size = 36 * MIB, .prealloc_threads = 3,
 		.progress = note_progress, .progress_arg = &seen };
 	struct gpmm_host *host = NULL;
 
@@ -477,7 +477,7 @@ static int prealloc_alone(rlim_t limit)
 	if (create(options, &host))
 		return 1;
 	gpmm_host_put(host);
-	return seen.last == 132 * MIB && seen.calls == 3 ? 0 : 2;
+	return seen.last == 36 * MIB && seen.calls == 3 ? 0 : 2;
 }
 
 static void prealloc_does_without_threads(void)

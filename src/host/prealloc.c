@@ -17,11 +17,11 @@
 #endif
 
 /*
- * Memory is handed out in pieces of this size, so that a thread on a slow
- * node or a busy CPU does not hold up the others; a multiple of every huge
- * page but the largest.
+ * Memory is handed out in pieces of this size, or of a page where that is
+ * larger, so that a thread on a slow node or a busy CPU does not hold up the
+ * others: some 6 ms of 4 KiB pages (bench/bench_guest_prealloc).
  */
-#define PIECE (UINT64_C(64) << 20)
+#define PIECE (UINT64_C(16) << 20)
 
 struct job {
 	struct gpmm_host *host;
