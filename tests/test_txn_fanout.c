@@ -5,6 +5,7 @@
 
 #include "helpers/suite.h"
 #include "helpers/world.h"
+#include "util/alloc.h"
 
 /* Three tables behind one backend; the middle one has transactions. */
 struct fan {
@@ -206,6 +207,49 @@ static void test_a_member_may_have_areas_of_its_own(void)
 	fan_close(&f);
 }
 
+/* Unmap the first @n of those that lie 0x1000 apart, and map the last again. */
+static bool swap_without_memory(struct fan *f, int n)
+{
+	struct gpmm_area last = area_of((uint64_t)n * 0x1000, 0x800, 1);
+	struct gpmm_txn *txn;
+	bool struck;
+	int i, ret;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_txn_begin(f->set, &txn), 0);
+	for (i = 1; i <= n; i++)
+		CU_ASSERT_EQUAL(gpmm_txn_unmap(txn, (uint64_t)i * 0x1000,
+					       0x800), 0);
+	gpmm__alloc_left = 0;
+	ret = gpmm_txn_map(txn, &last, 0);
+	gpmm__alloc_left = -1;
+	struck = ret == -ENOMEM;
+	CU_ASSERT(struck || !ret);
+	if (struck)
+		CU_ASSERT_EQUAL(gpmm_txn_map(txn, &last, 0), 0);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	return struck;
+}
+
+/* What the members before were to be told of it is forgotten. */
+static void test_a_map_without_memory_is_asked_for_again(void)
+{
+	int n, i, struck = 0;
+
+	for (n = 1; n <= 10; n++) {
+		struct fan f;
+
+		fan_open(&f);
+		for (i = 1; i <= 10; i++)
+			CU_ASSERT_EQUAL(put(f.set, (uint64_t)i * 0x1000, 0x800,
+					    1), 0);
+		struck += swap_without_memory(&f, n);
+		CU_ASSERT(all_have(&f, 0x1000, (uint64_t)(n - 1) * 0x1000, 0));
+		CU_ASSERT(all_have(&f, (uint64_t)n * 0x1000, 0x800, 1));
+		fan_close(&f);
+	}
+	CU_ASSERT(struck >= 2);
+}
+
 static char order[16];
 
 static void note(struct mock *mock, enum mock_kind kind)
@@ -283,6 +327,8 @@ int main(void)
 		{ "a fan-out of fan-outs", test_a_fanout_of_fanouts },
 		{ "a member may have areas of its own",
 		  test_a_member_may_have_areas_of_its_own },
+		{ "a map that finds no memory may be asked for again",
+		  test_a_map_without_memory_is_asked_for_again },
 		{ "all begin in one order and commit in theirs",
 		  test_all_begin_in_one_order_and_commit_in_theirs },
 		{ "misuse is refused", test_misuse },
