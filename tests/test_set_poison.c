@@ -70,6 +70,26 @@ static void test_map_that_cannot_be_undone(void)
 	world_close(&w);
 }
 
+/* What is let go of has its room before anybody is told. */
+static void test_repair_without_memory(void)
+{
+	struct world w;
+
+	world_open(&w);
+	mock_fail(&w.mock, MOCK_FALLIBLE, 1, 2, -EPERM);
+	CU_ASSERT_EQUAL(map_two(w.set), -EIO);
+	mock_heal(&w.mock);
+	w.mock.acts = 0;
+	gpmm__alloc_left = 0;
+	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), -ENOMEM);
+	gpmm__alloc_left = -1;
+	CU_ASSERT_EQUAL(w.mock.acts, 0);
+	CU_ASSERT(poisoned_exactly(w.set, 0x1000, 0x1000));
+	CU_ASSERT_EQUAL(gpmm_set_repair(w.set), 0);
+	CU_ASSERT_FALSE(gpmm_set_is_poisoned(w.set, 0, MOCK_SIZE));
+	world_close(&w);
+}
+
 /* Three areas of which an unmap takes the first two and stops. */
 static void poison_second(struct world *w)
 {
@@ -493,6 +513,8 @@ int main(void)
 	static const struct suite_test tests[] = {
 		{ "a map that cannot be undone",
 		  test_map_that_cannot_be_undone },
+		{ "a repair without memory changes nothing",
+		  test_repair_without_memory },
 		{ "readers see the set as before",
 		  test_readers_see_the_set_as_before },
 		{ "changes that touch poison fail",
