@@ -106,7 +106,7 @@ static inline void spot_get(struct spot spot, struct item *item)
 	narrow_get(spot.class, spot.leaf, spot.at, item);
 }
 
-/* gpmm__cursor_first() there. */
+/* gpmm__cursor_first() where the cursor is there. */
 static inline bool spot_first(struct spot spot, const struct gpmm_iter *cursor,
 			      uint64_t *first)
 {
@@ -123,7 +123,7 @@ static inline bool spot_is(struct spot spot, struct span span)
 	       first == span.first && spot_record(spot)->last == span.last;
 }
 
-/* The same, inlined where it need not leave a narrow leaf. */
+/* gpmm__cursor_first(), inlined where it need not leave a narrow leaf. */
 static inline bool cursor_first(const struct gpmm_iter *cursor,
 				uint64_t *first)
 {

@@ -102,8 +102,7 @@ static void insert(struct pending *pending, const struct plan *plan,
 	gpmm__find_path->splice->lanes(pending->key, pending->place,
 				       pending->at, (int32_t)item->first - 1,
 				       (uint8_t)place);
-	area->record = *narrow_record(narrow_leaf_class(way->root),
-				      way->node[0], way->at[0]);
+	area->record = *spot_record(cursor_spot(way));
 	area->dropped = dropped;
 	area->gone = true;
 	area->alone = plan_is_alone(plan, way, item);
@@ -141,8 +140,7 @@ static int let_wait(struct gpmm_txn *txn, struct span span)
 		return -ENOMEM;
 	if (!has_room(pending, &plan->at))
 		return PLAN_NOT;
-	narrow_get(narrow_leaf_class(plan->root), plan->at.node[0],
-		   plan->at.at[0], &item);
+	spot_get(cursor_spot(&plan->at), &item);
 	ret = plan_to_go(txn, &item);
 	/* Of a flat leaf's, the first keeps enough for all. */
 	if (!ret && !txn->tree.kept[RECORD_BLOCK])

@@ -200,6 +200,7 @@ static inline bool plan_stands_at(const struct plan *plan, struct spot spot,
 	       !plan_is_like(before, item);
 }
 
+/* The same at the position; false where that is in no narrow tree. */
 static inline bool plan_stands_alone(const struct plan *plan,
 				     const struct item *item, uint64_t next)
 {
@@ -236,7 +237,10 @@ static inline bool plan_joins_after(const struct plan *plan, struct spot spot,
 	       plan_is_like(spot_record(spot), item);
 }
 
-/* Would an item merge with nothing in the tree, in the place of that there? */
+/*
+ * Would an item merge with nothing in the tree, in the place of that there?
+ * Precondition: as of cursor_spot().
+ */
 static inline bool plan_is_alone(const struct plan *plan,
 				 const struct gpmm_iter *at,
 				 const struct item *item)

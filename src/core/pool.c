@@ -153,7 +153,7 @@ static void open_slab(struct pool *pool, enum node_class class)
 		bin++;
 	assert(bin <= BIN_EMPTY);
 	slab = pool->bin[class][bin];
-	slab->ahead = (uint8_t)slab_free_from(slab, slab->last + slab->apart);
+	slab_look_ahead(slab, node_size(class), slab->last);
 	pool->open[class] = slab;
 }
 

@@ -9,6 +9,10 @@
  * gather in few slabs and others become empty.
  *
  * LOCKING: the set's lock protects a pool and every list of its nodes.
+ *
+ * Invariant:
+ *  A  an open slab has free nodes, @ahead among them: only to take a node makes
+ *     any less free, and that looks ahead again, or closes the slab
  */
 #ifndef GPMM_CORE_POOL_H
 #define GPMM_CORE_POOL_H
@@ -47,7 +51,7 @@ struct slab {
 	uint8_t bin;
 	uint8_t apart;		/* nodes to one that is a page away */
 	uint8_t last;		/* taken */
-	uint8_t ahead;		/* is free, while the slab is open */
+	uint8_t ahead;		/* to be taken next, see invariant A */
 	/* Of each of two batches: the nodes in it, and the next slab. */
 	uint64_t waiting[2];
 	struct slab *next_waiting[2];
@@ -75,7 +79,7 @@ struct node_batch {
 };
 
 struct pool {
-	/* Taken from, with free ones; may be NULL. */
+	/* Taken from; may be NULL. */
 	struct slab *open[NODE_CLASSES];
 	struct slab *bin[NODE_CLASSES][BINS];
 	size_t free[NODE_CLASSES];	/* nodes that can be taken */
@@ -225,8 +229,8 @@ static inline unsigned int slab_free_from(const struct slab *slab,
  * a pair beside a reader takes 350 ns for 413 at 64 areas
  * (bench/bench_set_change --areas=64, medians of whole benches by turns).
  *
- * That will most likely be the next change. Readers may have looked at the node
- * in its life before: have its lines back by then. With this and what
+ * The next change will most likely take it. Readers may have looked at it in
+ * its life before: have its lines back by then. With this and what
  * narrow_seek() asks for a pair beside a reader takes 501 ns for 853 at 64
  * areas, 969 for 1805 at 4096 (bench/bench_set_change --quick --only=gpmm,
  * least of three by turns).
@@ -249,8 +253,8 @@ static ALWAYS_INLINE void slab_look_ahead(struct slab *slab, size_t size,
 /*
  * Take a reserved node; it belongs to transaction @stamp. Cannot fail. What one
  * transaction takes lies side by side, so that it is read in a row.
- * Inlined where the class is known; others are called last of all, so that no
- * registers have to be kept for them.
+ * Inlined where the class is known. What is rare comes last, as tail calls, so
+ * that no registers have to be kept over them.
  */
 static ALWAYS_INLINE void *pool_take(struct pool *pool, enum node_class class,
 				     uint64_t stamp)

@@ -36,6 +36,7 @@ static ALWAYS_INLINE bool seek(struct gpmm_set *set, uint64_t granule,
 	if (plan->root != top || plan->at.root != top)
 		plan->root = plan->at.root = top;
 	narrow_seek(&plan->at, top, granule);
+	/* As cursor_spot() has it, of a root that gcc has in a register. */
 	*spot = (struct spot){ narrow_leaf_class(top), plan->at.node[0],
 			       plan->at.at[0] };
 	return true;
@@ -93,30 +94,47 @@ static __attribute__((cold)) int leave(struct gpmm_set *set, int ret)
 	return ret;
 }
 
-/* It is told in another way, or its members are. */
+/* It is told in another way, or its members are. @flags: as of the area */
 static __attribute__((noinline)) int
 tell_planned(struct gpmm_txn *txn, enum edit_op op, const struct item *item,
-	     uint32_t new_flags)
+	     uint32_t flags, uint32_t new_flags)
 {
-	int ret = plan_add_edit(&txn->plan, op, item,
-				(struct span){ item->first, item->last },
-				new_flags);
+	struct item told = *item;
+	int ret;
 
+	told.flags = flags;
+	ret = plan_add_edit(&txn->plan, op, &told,
+			    (struct span){ item->first, item->last },
+			    new_flags);
 	return ret ? ret : gpmm__txn_tell(txn);
 }
 
-/* Tell the item's backend, most often alone in one transaction of its own. */
+/*
+ * Tell the item's backend, most often alone in one transaction of its own.
+ * @area: as backends are told of it
+ */
+static ALWAYS_INLINE int tell_area(struct gpmm_txn *txn, enum edit_op op,
+				   const struct item *item,
+				   const struct gpmm_area *area,
+				   uint32_t new_flags)
+{
+	if (backend_is_none(item->backend))
+		return 0;
+	return item->backend->ops->begin ?
+		tell_one(op, area, new_flags) :
+		tell_planned(txn, op, item, area->flags, new_flags);
+}
+
+/* That it comes or goes. */
 static ALWAYS_INLINE int tell(struct gpmm_txn *txn, enum edit_op op,
-			      const struct item *item, uint32_t new_flags)
+			      const struct item *item)
 {
 	struct gpmm_area area;
 
 	if (backend_is_none(item->backend))
 		return 0;
-	if (!item->backend->ops->begin)
-		return tell_planned(txn, op, item, new_flags);
 	item_to_area(item, txn->was.shift, &area);
-	return tell_one(op, &area, new_flags);
+	return tell_area(txn, op, item, &area, 0);
 }
 
 /* The same has now been published. */
@@ -217,7 +235,7 @@ static ALWAYS_INLINE int map_single(struct gpmm_set *set,
 	    !seek(set, item.first, &spot) ||
 	    !has_gap(&set->txn.plan, spot, &item) || !fits(set, spot, 0, 1))
 		return PLAN_NOT;
-	ret = tell(&set->txn, EDIT_MAP, &item, 0);
+	ret = tell(&set->txn, EDIT_MAP, &item);
 	if (ret)
 		return leave(set, ret);
 	if (item.host)
@@ -249,7 +267,7 @@ static ALWAYS_INLINE int tell_unmap(struct gpmm_set *set, struct spot spot,
 	if (ret || backend_is_none(record->backend))
 		return ret;
 	spot_get(spot, &item);
-	return tell(&set->txn, EDIT_UNMAP, &item, 0);
+	return tell(&set->txn, EDIT_UNMAP, &item);
 }
 
 static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
@@ -272,26 +290,14 @@ static ALWAYS_INLINE int unmap_single(struct gpmm_set *set, gpmm_gpa_t start,
 	return finish_change(set, spot, be, NULL, 1, 0);
 }
 
-/* Ask for the new flags of an item, which is @was. Return: are they others? */
+/*
+ * Ask for the new flags of an item, which is @was. Return: whether it is to have
+ * others. If not, those that it has now mean nothing.
+ */
 static inline bool ask(struct item *item, const struct gpmm_area *was,
 		       gpmm_protect_fn *update, void *arg)
 {
 	return update(arg, was, &item->flags) && item->flags != was->flags;
-}
-
-static ALWAYS_INLINE int tell_protect(struct gpmm_txn *txn,
-				      const struct item *item,
-				      const struct gpmm_area *was)
-{
-	struct item old;
-
-	if (backend_is_none(item->backend))
-		return 0;
-	if (item->backend->ops->begin)
-		return tell_one(EDIT_PROTECT, was, item->flags);
-	old = *item;
-	old.flags = was->flags;
-	return tell_planned(txn, EDIT_PROTECT, &old, item->flags);
 }
 
 /* With those flags the area merges with another. */
@@ -328,7 +334,7 @@ static ALWAYS_INLINE int protect_single(struct gpmm_set *set, gpmm_gpa_t start,
 		return leave(set, 0);
 	if (!plan_is_alone(plan, &plan->at, &item))
 		return merge(set, start, size, item.flags);
-	ret = tell_protect(&set->txn, &item, &was);
+	ret = tell_area(&set->txn, EDIT_PROTECT, &item, &was, item.flags);
 	return ret ? leave(set, ret) :
 		     finish_change(set, spot, item.backend, &item, 1, 1);
 }
