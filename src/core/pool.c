@@ -100,7 +100,7 @@ static int grow(struct pool *pool, enum node_class class)
 		.chunk = chunk,
 		.first = (char *)slab + first,
 		.free = (UINT64_C(1) << n) - 1,
-		.reciprocal = (uint32_t)(65536 / (size / 64) + 1),
+		.reciprocal = (uint16_t)(65536 / (size / 64) + 1),
 		.class = (uint8_t)class,
 		.nodes = (uint8_t)n,
 		.apart = (uint8_t)(4096 / size + 1),

@@ -45,7 +45,7 @@ struct slab {
 	struct chunk *chunk;	/* that it is cut from; may be NULL */
 	char *first;		/* node */
 	uint64_t free;		/* one bit for each node */
-	uint32_t reciprocal;	/* 2^16 / (node size / 64), rounded up */
+	uint16_t reciprocal;	/* 2^16 / (node size / 64), rounded up */
 	uint8_t class;
 	uint8_t nodes;
 	uint8_t bin;
