@@ -71,7 +71,7 @@ static struct times touch(uint64_t size, uint32_t flags, unsigned int threads)
 	return taken;
 }
 
-/* What one and two threads do by turns. */
+/* They take turns. */
 static const struct entry {
 	const char *name;
 	unsigned int threads;
