@@ -155,7 +155,14 @@ struct local_change {
 	size_t removed;
 	const struct item *items;
 	size_t n;
-	/* What reserving finds out. */
+	/*
+	 * Where nodes that are replaced go. NULL: tree->retired, as the
+	 * transaction may be given up. Else limbo's open batch: the change
+	 * cannot fail any more, and is published before the set's lock is let
+	 * go. Not for a top, nor for a flat leaf.
+	 */
+	struct node_batch *gone;
+	/* What reserving finds out; @len is for more than one item. */
 	unsigned int len;
 	unsigned int shared;	/* nodes on the way that are to be copied */
 };

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
+
 #include "core/btree_flat.h"
 
 void *gpmm__flat_make(struct btree *tree)
@@ -45,6 +47,7 @@ void *gpmm__flat_change(struct btree *tree, const struct local_change *change)
 	struct leaf_flat *from = change->way->node[0], *to = from;
 	unsigned int n = (unsigned int)change->n, a = change->place;
 
+	assert(!change->gone);
 	node_visit();
 	if (change->shared) {
 		node_list_add(&tree->retired, from);

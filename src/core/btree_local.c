@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Changes within one leaf of a narrow tree: nearly all there are. Nothing is
- * searched for again, and what a parent keeps of its child is worked out from
- * what it kept before and what changed: a whole node is looked at only where
- * its largest hole has shrunk.
+ * searched for again, and what a parent keeps of its child is worked out as
+ * that is written (splice.h).
  */
 #include <assert.h>
 
@@ -11,374 +10,172 @@
 #include "core/find.h"
 #include "core/narrow.h"
 
-/* What a parent keeps of a child; @gap in granules, as key - last is. */
-struct summary {
-	void *child;
-	int32_t key;
-	int32_t last;
-	int32_t gap;
-};
-
-/* ------------------------------------------------------------- the leaf --- */
-
-struct leaf {
-	int32_t *key;
-	struct gpmm_record *record;
-	unsigned int len;
-};
-
-static inline struct leaf leaf_at(struct leaf_narrow *node, unsigned int len)
-{
-	return (struct leaf){ node->key, node->record, len };
-}
-
-static inline int32_t larger(int32_t a, int32_t b)
-{
-	return a > b ? a : b;
-}
-
-/* The hole that ends at item @i; nothing is before the first. */
-static inline int32_t hole_at(const struct leaf *leaf, unsigned int i)
-{
-	return i && i < leaf->len ?
-		leaf->key[i] - (int32_t)leaf->record[i - 1].last : 0;
-}
-
-/* The largest hole that ends at one of items [from, to); from > 0. */
-static int32_t leaf_hole(const struct leaf *leaf, unsigned int from,
-			 unsigned int to)
-{
-	int32_t most = 0;
-
-	for (unsigned int i = from; i < to; i++)
-		most = larger(most, leaf->key[i] -
-				    (int32_t)leaf->record[i - 1].last);
-	return most;
-}
-
-/* What is to happen to a leaf: items [a, b) give way. */
-struct splice {
-	unsigned int a;
-	unsigned int b;
-	const struct item *items;
-	unsigned int n;
-};
-
-/* The largest of the holes that end at what gives way, or right behind. */
-static inline int32_t old_hole(const struct leaf *leaf,
-			       const struct splice *splice)
-{
-	int32_t most = hole_at(leaf, splice->a);
-
-	for (unsigned int i = splice->a; i < splice->b; i++)
-		most = larger(most, hole_at(leaf, i + 1));
-	return most;
-}
-
-/* The largest hole that there will be before, between and behind the new. */
-static inline int32_t new_hole(const struct leaf *leaf,
-			       const struct splice *splice)
-{
-	bool inside = splice->a;
-	int32_t most = 0, end = 0;
-
-	if (inside)
-		end = (int32_t)leaf->record[splice->a - 1].last;
-	for (unsigned int i = 0; i < splice->n; i++) {
-		if (inside)
-			most = larger(most, (int32_t)splice->items[i].first -
-					    1 - end);
-		end = (int32_t)splice->items[i].last;
-		inside = true;
-	}
-	return inside && splice->b < leaf->len ?
-		larger(most, leaf->key[splice->b] - end) : most;
-}
-
 /*
- * Some holes of a node have changed, of which @before was the largest and
- * @after is. Return: whether its largest hole, @gap, is known all the same.
+ * Hand the node on the way over to where it waits for readers, and take memory
+ * for its copy. Inlined where the class is known, see pool_take().
  */
-static inline bool follow_gap(int32_t *gap, int32_t before, int32_t after)
+static ALWAYS_INLINE void *replace_node(struct btree *tree,
+					const struct local_change *change,
+					enum node_class class,
+					unsigned int height)
 {
-	if (after >= *gap)
-		*gap = after;
-	else if (before == *gap)
-		return false;
-	return true;
-}
+	void *old = change->way->node[height];
 
-/*
- * What the parent is to keep of the leaf, from what it keeps. The leaf is read
- * before it is written: to read what was just moved would wait for the stores.
- */
-static ALWAYS_INLINE void foresee(const struct leaf *leaf,
-				  const struct splice *splice,
-				  struct summary *summary)
-{
-	unsigned int a = splice->a, b = splice->b, n = splice->n;
-	int32_t after = new_hole(leaf, splice);
-
-	if (!follow_gap(&summary->gap, old_hole(leaf, splice), after))
-		summary->gap = larger(after, larger(leaf_hole(leaf, 1, a),
-						    leaf_hole(leaf, b + 1,
-							      leaf->len)));
-	if (!a)
-		summary->key = n ? (int32_t)splice->items[0].first - 1 :
-				   leaf->key[b];
-	if (b == leaf->len)
-		summary->last = (int32_t)(n ? splice->items[n - 1].last :
-					      leaf->record[a - 1].last);
-}
-
-/* What is behind the items that give way moves to where the new ones end. */
-static inline void open_up(const struct leaf *to, const struct leaf *from,
-			   unsigned int after, unsigned int b)
-{
-	size_t n = from->len - b;
-
-	if (n && (to->key != from->key || after != b)) {
-		memmove(&to->key[after], &from->key[b], n * sizeof(*to->key));
-		memmove(&to->record[after], &from->record[b],
-			n * sizeof(*to->record));
-	}
-	for (unsigned int i = to->len; i < from->len; i++)
-		to->key[i] = NARROW_FILLER;
-}
-
-static void splice_items(const struct leaf *to, const struct leaf *from,
-			 const struct splice *splice)
-{
-	if (to->key != from->key) {
-		memcpy(to->key, from->key, LEAF_CAP * sizeof(*to->key));
-		memcpy(to->record, from->record,
-		       splice->a * sizeof(*to->record));
-	}
-	open_up(to, from, splice->a + splice->n, splice->b);
-	for (unsigned int i = 0; i < splice->n; i++)
-		narrow_put(&to->key[splice->a + i], &to->record[splice->a + i],
-			   &splice->items[i]);
-}
-
-/* Memory for a copy of the node on the way, which is not this tree's own. */
-static inline void *replace_node(struct btree *tree,
-				 const struct gpmm_iter *way,
-				 enum node_class class, unsigned int height)
-{
-	node_list_add(&tree->retired, way->node[height]);
+	if (change->gone)
+		node_batch_add(change->gone, old);
+	else
+		node_list_add(&tree->retired, old);
 	return pool_take(tree->pool, class, tree->stamp);
 }
 
-/*
- * @summary: what the leaf's parent keeps of it, and then is to, if it has one.
- * Inlined where @removed and @n are known.
- */
-static ALWAYS_INLINE void
-change_items(struct btree *tree, const struct local_change *change,
-	     unsigned int removed, unsigned int n, struct summary *summary)
-{
-	const struct splice splice = {
-		change->place, change->place + removed, change->items, n,
-	};
-	struct leaf_narrow *old = change->way->node[0], *node = old;
-	struct leaf from = leaf_at(old, change->len), to;
+/* ------------------------------------------------------------- the leaf --- */
 
-	node_visit();
-	if (root_height(tree->root))
-		foresee(&from, &splice, summary);
-	if (change->shared)
-		node = replace_node(tree, change->way, LEAF_NARROW, 0);
-	to = leaf_at(node, change->len - removed + n);
-	if (removed > 1 || n > 1)
-		splice_items(&to, &from, &splice);
-	else
-		gpmm__find_path->splice->leaf[splice_how(removed, n)](
-			node, old, change->place, change->items);
-	summary->child = node;
+/* The @removed items at @place give way to @n; what is behind them moves. */
+static void open_up(struct leaf_narrow *to, const struct leaf_narrow *from,
+		    const struct local_change *change)
+{
+	size_t after = change->place + change->n;
+	size_t b = change->place + change->removed;
+	size_t behind = change->len - b;
+
+	if (behind && (to != from || after != b)) {
+		memmove(&to->key[after], &from->key[b],
+			behind * sizeof(*to->key));
+		memmove(&to->record[after], &from->record[b],
+			behind * sizeof(*to->record));
+	}
+	for (size_t i = after + behind; i < change->len; i++)
+		to->key[i] = NARROW_FILLER;
 }
 
-/* Most often one item comes, goes or becomes another. */
-static void change_leaf(struct btree *tree, const struct local_change *change,
-			struct summary *summary)
+/* However many come and go. */
+static void splice_items(struct leaf_narrow *to, const struct leaf_narrow *from,
+			 const struct local_change *change,
+			 struct summary *kept)
 {
-	unsigned int removed = (unsigned int)change->removed;
-	unsigned int n = (unsigned int)change->n;
+	unsigned int a = change->place;
 
-	if (!removed && n == 1)
-		change_items(tree, change, 0, 1, summary);
-	else if (removed == 1 && !n)
-		change_items(tree, change, 1, 0, summary);
-	else if (removed == 1 && n == 1)
-		change_items(tree, change, 1, 1, summary);
+	assert(a + change->removed <= change->len);
+	if (to != from) {
+		memcpy(to->key, from->key, sizeof(to->key));
+		memcpy(to->record, from->record, a * sizeof(*to->record));
+	}
+	open_up(to, from, change);
+	for (size_t i = 0; i < change->n; i++)
+		narrow_put(&to->key[a + i], &to->record[a + i],
+			   &change->items[i]);
+	if (kept)
+		summarize_leaf(to, (unsigned int)(change->len -
+						  change->removed + change->n),
+			       kept);
+}
+
+/* Return: the leaf as it then is. @kept: as struct splice_path has it */
+static struct leaf_narrow *change_leaf(struct btree *tree,
+				       const struct local_change *change,
+				       struct summary *kept)
+{
+	struct leaf_narrow *from = change->way->node[0], *to = from;
+
+	node_visit();
+	if (change->shared)
+		to = replace_node(tree, change, LEAF_NARROW, 0);
+	if (change->removed > 1 || change->n > 1)
+		splice_items(to, from, change, kept);
 	else
-		change_items(tree, change, removed, n, summary);
+		gpmm__find_path->splice->leaf[splice_how(change->removed,
+							 change->n)](
+			to, from, change->place, change->items, kept);
+	return to;
 }
 
 /* ------------------------------------------------------------- above it --- */
 
-static ALWAYS_INLINE struct summary get_summary(struct inner_arrays inner,
-						unsigned int i)
+/* What is kept of the node on the way, by that above it. */
+static inline void get_summary(const struct btree *tree,
+			       const struct gpmm_iter *way,
+			       unsigned int height, struct summary *kept)
 {
-	return (struct summary){ inner.child[i], inner.key[i],
-				 (int32_t)inner.last[i],
-				 (int32_t)inner.gap[i] };
+	enum node_class class = narrow_inner_class(tree->root, height + 1);
+	struct inner_arrays above = narrow_arrays(class,
+						  way->node[height + 1]);
+	unsigned int i = way->at[height + 1];
+
+	kept->key = above.key[i];
+	kept->last = (int32_t)above.last[i];
+	kept->gap = (int32_t)above.gap[i];
 }
 
-/* What the node on the way keeps of the child there. */
-static ALWAYS_INLINE struct summary summary_at(const struct btree *tree,
-					       const struct gpmm_iter *way,
-					       unsigned int height)
+/* Does the node keep just that of child @i? */
+static bool keeps(const struct inner_narrow *node, unsigned int i,
+		  const struct summary *now)
 {
-	enum node_class class = narrow_inner_class(tree->root, height);
-
-	return get_summary(narrow_arrays(class, way->node[height]),
-			   way->at[height]);
+	return node->child[i] == now->child && node->key[i] == now->key &&
+	       node->last[i] == (uint32_t)now->last &&
+	       node->gap[i] == (uint32_t)now->gap;
 }
 
-/*
- * It kept @was. What stays is not stored: the next search would wait
- * (map_one(), plan.c).
- */
-static ALWAYS_INLINE void put_summary(struct inner_arrays inner,
-				      unsigned int i, struct summary was,
-				      struct summary now)
-{
-	const struct splice_path *path = gpmm__find_path->splice;
-
-	path->put64(inner.child, i, (uintptr_t)now.child);
-	if (was.key != now.key)
-		path->put32(inner.key, i, (uint32_t)now.key);
-	if (was.last != now.last)
-		path->put32(inner.last, i, (uint32_t)now.last);
-	if (was.gap != now.gap)
-		path->put32(inner.gap, i, (uint32_t)now.gap);
-}
-
-static inline bool is_last(struct inner_arrays inner, unsigned int i)
-{
-	return i + 1 == inner.cap || inner.key[i + 1] == NARROW_FILLER;
-}
-
-/* The largest hole inside and beside child @i, which is @summary. */
-static inline int32_t inner_hole(struct inner_arrays inner, unsigned int i,
-				 struct summary summary)
-{
-	int32_t most = summary.gap;
-
-	if (i)
-		most = larger(most, summary.key - (int32_t)inner.last[i - 1]);
-	if (!is_last(inner, i))
-		most = larger(most, inner.key[i + 1] - summary.last);
-	return most;
-}
-
-/* The largest hole inside and between children [from, to). */
-static int32_t holes_of(const struct inner_narrow *node, unsigned int from,
-			unsigned int to)
-{
-	int32_t most = 0;
-
-	for (unsigned int i = from;
-	     i < to && node->key[i] != NARROW_FILLER; i++) {
-		most = larger(most, (int32_t)node->gap[i]);
-		if (i > from)
-			most = larger(most, node->key[i] -
-					    (int32_t)node->last[i - 1]);
-	}
-	return most;
-}
-
-static inline bool have_same_edges(struct summary a, struct summary b)
-{
-	return a.key == b.key && a.last == b.last;
-}
-
-/*
- * Child @i of a node, which was @was, is to be @now. Return: what the node's
- * parent is to keep of that, if it keeps @kept. As in foresee() the node is
- * read before it is written.
- */
-static ALWAYS_INLINE struct summary
-follow_child(struct inner_narrow *node, unsigned int i, struct summary was,
-	     struct summary now, struct summary kept)
-{
-	struct inner_arrays inner = narrow_arrays(INNER_NARROW, node);
-	int32_t before = was.gap, after = now.gap;
-
-	if (!have_same_edges(was, now)) {
-		before = inner_hole(inner, i, was);
-		after = inner_hole(inner, i, now);
-		kept.key = i ? node->key[0] : now.key;
-		if (is_last(inner, i))
-			kept.last = now.last;
-	}
-	if (before != after && !follow_gap(&kept.gap, before, after))
-		kept.gap = larger(inner_hole(inner, i, now),
-				  larger(holes_of(node, 0, i),
-					 holes_of(node, i + 1, INNER_CAP)));
-	return kept;
-}
-
-/* A copy of the node on the way in one of this tree's own. */
-static ALWAYS_INLINE void *copy_inner(struct btree *tree,
-				      const struct gpmm_iter *way,
-				      enum node_class class,
-				      unsigned int height)
-{
-	void *copy = replace_node(tree, way, class, height);
-
-	node_copy(copy, way->node[height], node_size(class));
-	return copy;
-}
-
-static inline bool is_same(struct summary a, struct summary b)
-{
-	return a.child == b.child && a.gap == b.gap && have_same_edges(a, b);
-}
-
-static ALWAYS_INLINE void change_top(struct btree *tree,
-				     const struct local_change *change,
-				     struct summary was, struct summary now)
+/* Rare: most often writers have a top of their own. */
+static __attribute__((noinline)) void *
+copy_shared_top(struct btree *tree, const struct local_change *change,
+		enum node_class class)
 {
 	unsigned int top = root_height(tree->root);
 	void *node = change->way->node[top];
-	bool tall = narrow_inner_class(tree->root, top) == INNER_TALL;
+	void *copy = gpmm__pool_take(tree->pool, class, tree->stamp);
+
+	assert(!change->gone);
+	node_list_add(&tree->retired, node);
+	node_copy(copy, node, node_size(class));
+	return copy;
+}
+
+static void change_top(struct btree *tree, const struct local_change *change,
+		       const struct summary *now)
+{
+	unsigned int top = root_height(tree->root);
+	enum node_class class = narrow_inner_class(tree->root, top);
+	void *node = change->way->node[top];
+	struct inner_arrays arrays;
 
 	node_visit();
 	if (change->shared > top)
-		node = tall ? copy_inner(tree, change->way, INNER_TALL, top) :
-			      copy_inner(tree, change->way, INNER_NARROW, top);
-	put_summary(narrow_arrays(tall ? INNER_TALL : INNER_NARROW, node),
-		    change->way->at[top], was, now);
+		node = copy_shared_top(tree, change, class);
+	arrays = narrow_arrays(class, node);
+	gpmm__find_path->splice->put_child(&arrays, change->way->at[top], now);
 	tree->root = (uintptr_t)node | (tree->root & ROOT_BITS);
 }
 
-/* The leaf on the way is @now: put that in the inner nodes above it. */
-static void change_above(struct btree *tree, const struct local_change *change,
-			 struct summary now)
+/*
+ * Change the leaf on the way, and put what it then is in the inner nodes above.
+ * Summaries are not copied: the loads would be longer than the stores before.
+ */
+static void change_way(struct btree *tree, const struct local_change *change)
 {
 	const struct gpmm_iter *way = change->way;
 	unsigned int top = root_height(tree->root);
-	struct summary was = summary_at(tree, way, 1);
+	struct summary summary[2], *now = summary;
 
+	get_summary(tree, way, 0, now);
+	now->child = change_leaf(tree, change, now);
 	for (unsigned int height = 1; height < top; height++) {
-		struct summary above = summary_at(tree, way, height + 1);
-		struct inner_narrow *node = way->node[height];
-		unsigned int i = way->at[height];
-		struct summary kept = follow_child(node, i, was, now, above);
+		struct inner_narrow *from = way->node[height], *to = from;
+		struct summary *kept = &summary[height % 2];
 
-		/* What is above keeps the same of it, too? */
-		if (height >= change->shared && is_same(was, now))
+		/* If it keeps that already, nothing above changes either. */
+		if (height >= change->shared &&
+		    keeps(from, way->at[height], now))
 			return;
 		node_visit();
 		if (height < change->shared)
-			node = copy_inner(tree, way, INNER_NARROW, height);
-		put_summary(narrow_arrays(INNER_NARROW, node), i, was, now);
-		kept.child = node;
-		was = above;
+			to = replace_node(tree, change, INNER_NARROW, height);
+		get_summary(tree, way, height, kept);
+		gpmm__find_path->splice->inner(to, from, way->at[height], now,
+					       kept);
+		kept->child = to;
 		now = kept;
 	}
-	change_top(tree, change, was, now);
+	change_top(tree, change, now);
 }
 
 /* ---------------------------------------------------------------- doors --- */
@@ -499,19 +296,16 @@ int gpmm__btree_keep_local(struct btree *tree, const struct gpmm_iter *way)
 void gpmm__btree_replace_local(struct btree *tree,
 			       const struct local_change *change)
 {
-	unsigned int top = root_height(tree->root);
-	struct summary now = { 0 };
+	bool flat = narrow_leaf_class(tree->root) == LEAF_FLAT;
+	void *leaf;
 
-	if (top)
-		now = summary_at(tree, change->way, 1);
-	if (narrow_leaf_class(tree->root) == LEAF_FLAT)
-		now.child = gpmm__flat_change(tree, change);
-	else
-		change_leaf(tree, change, &now);
-	if (top)
-		change_above(tree, change, now);
-	else
-		tree->root = (uintptr_t)now.child | (tree->root & ROOT_BITS);
+	if (root_height(tree->root)) {
+		change_way(tree, change);
+		return;
+	}
+	leaf = flat ? gpmm__flat_change(tree, change) :
+		      change_leaf(tree, change, NULL);
+	tree->root = (uintptr_t)leaf | (tree->root & ROOT_BITS);
 }
 
 void gpmm__btree_replace_kept(struct btree *tree, struct local_change *change)

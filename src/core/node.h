@@ -358,7 +358,6 @@ static inline void *node_child(enum node_class class, const void *node,
 
 /* The arrays of a narrow inner node, tall or not. */
 struct inner_arrays {
-	unsigned int cap;
 	int32_t *key;
 	void **child;
 	uint32_t *gap;
@@ -372,10 +371,10 @@ static inline struct inner_arrays narrow_arrays(enum node_class class,
 	struct inner_tall *tall = (struct inner_tall *)node;
 
 	if (class == INNER_TALL)
-		return (struct inner_arrays){ TALL_CAP, tall->key, tall->child,
+		return (struct inner_arrays){ tall->key, tall->child,
 					      tall->gap, tall->last };
-	return (struct inner_arrays){ INNER_CAP, inner->key, inner->child,
-				      inner->gap, inner->last };
+	return (struct inner_arrays){ inner->key, inner->child, inner->gap,
+				      inner->last };
 }
 
 void gpmm__node_get(enum node_class class, const void *node, unsigned int i,

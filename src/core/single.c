@@ -158,14 +158,13 @@ change_below(struct gpmm_txn *txn, const struct item *item, size_t removed,
 	const struct local_change change = {
 		.way = way, .place = way->at[0], .removed = removed,
 		.items = item, .n = n,
-		.len = node_len(LEAF_NARROW, way->node[0]),
+		.gone = &txn->set->limbo.open.nodes,
 		.shared = root_height(way->root),
 	};
 
 	txn->tree.root = way->root;
 	txn->tree.stamp = txn->set->stamp;
 	gpmm__btree_replace_local(&txn->tree, &change);
-	node_batch_join(&txn->set->limbo.open.nodes, &txn->tree.retired);
 }
 
 static ALWAYS_INLINE void change_flat(struct leaf_flat *leaf, unsigned int at,
@@ -192,7 +191,7 @@ static ALWAYS_INLINE void change(struct gpmm_txn *txn, struct spot spot,
 	else
 		gpmm__find_path->splice->leaf[how](root_node(top),
 						   root_node(top), spot.at,
-						   item);
+						   item, NULL);
 }
 
 /*
