@@ -87,7 +87,7 @@ function plain(number) {
 function head() {
 	if ($1 == "kvm-stall")
 		return "vCPUs"
-	if ($1 == "kvm-commit")
+	if ($1 ~ /^kvm-commit/)
 		return "slots"
 	if ($1 ~ /^nested/)
 		return "entries"

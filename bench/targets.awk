@@ -43,6 +43,16 @@ $1 == "kvm-commit" {
 	change_ioctls[part[1], $3, $5] = part[2] + 0
 }
 
+# Off the boot CPU.
+$1 == "kvm-commit-away" {
+	split($2, part, "/")
+	if ($3 == "gpmm") {
+		away_name[++away_count] = part[1]
+		away_areas[away_count] = $5
+	}
+	away_ns[part[1], $3, $5] = $6
+}
+
 $1 == "kvm-gate" { gate_ns = $6 }
 
 $1 == "kvm-stall" || $1 == "kvm-harvest" { kvm_rows[++kvm_row_count] = $0 }
@@ -314,6 +324,15 @@ function kvm(		i, name, n, row, what) {
 		at_most("kvm, " name ", " n " slots: time / hand-written",
 			change_ns[name, "gpmm", n],
 			change_ns[name, "raw-ioctl", n], 1.05, "")
+	}
+	for (i = 1; i <= away_count; i++) {
+		name = away_name[i]
+		n = away_areas[i]
+		what = away_ns[name, "raw-ioctl", n]
+		if (what)
+			info("kvm, " name ", " n " slots, another CPU: time " \
+			     "/ hand-written", away_ns[name, "gpmm", n] / what,
+			     sprintf("of %.0f us", what / 1000))
 	}
 	# A few ns to enter, and as many to leave.
 	if (gate_ns)
