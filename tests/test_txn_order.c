@@ -1054,6 +1054,40 @@ static void test_it_begins_anew(void)
 	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
 }
 
+/* Nodes looked at to give area @i others flags. */
+static unsigned long protect_cost(struct gpmm_txn *txn, uint32_t i,
+				  uint32_t flags)
+{
+	gpmm__btree_visits = 0;
+	CU_ASSERT_EQUAL(gpmm_txn_protect(txn, i * PAGE, PAGE, gpmm_protect_to,
+					 &flags), 0);
+	return gpmm__btree_visits;
+}
+
+/*
+ * The first change copies the way down to a leaf; another there, after which
+ * what is kept of the leaf is the same, looks at no node above it again.
+ */
+static void test_way_is_copied_once(void)
+{
+	const uint32_t n = 3000, middle = n / 2 / LEAF_CAP * LEAF_CAP + 5;
+	unsigned long first, again;
+	struct gpmm_txn *txn;
+	struct gpmm_set *set;
+
+	CU_ASSERT_EQUAL_FATAL(gpmm_set_create(NULL, &set), 0);
+	cost(set, 0, n, 2, 0);
+	txn = begin(set);
+	CU_ASSERT_EQUAL(root_height(txn->tree.root), 2);
+	first = protect_cost(txn, middle, 4);
+	again = protect_cost(txn, middle, 5);
+	CU_ASSERT_EQUAL(again + 2, first);
+	CU_ASSERT_EQUAL(protect_cost(txn, middle, 4), again);
+	CU_ASSERT_EQUAL(gpmm_txn_commit(txn), 0);
+	CU_ASSERT_EQUAL(gpmm__set_check(set), 0);
+	CU_ASSERT_EQUAL(gpmm_set_destroy(set), 0);
+}
+
 static void test_memory(void)
 {
 	struct gpmm_set_stats before, after;
@@ -1312,6 +1346,7 @@ int main(void)
 		{ "areas alike cost as little where none merge",
 		  test_alike_cost_little_unmerged },
 		{ "after something else it begins anew", test_it_begins_anew },
+		{ "a way is copied once", test_way_is_copied_once },
 		{ "few wait at once, and drain gives their memory back",
 		  test_memory },
 		{ "a random mix is the model", test_beside_the_model },
