@@ -332,11 +332,12 @@ static void run(const char *bench, int kvm_fd, size_t areas, int chunks)
  */
 static void run_away(int kvm_fd)
 {
-	if (bench_cpus() < 2)
+	/* A quick run has no time for it. */
+	if (bench_cpus() < 2 || bench_options.effort == BENCH_QUICK)
 		return;
 	bench_pin(1);
-	run("kvm-commit-away", kvm_fd, 8, bench_scale(1, 2, 4));
-	if (bench_scale(0, 0, 1))
+	run("kvm-commit-away", kvm_fd, 8, bench_scale(1, 1, 4));
+	if (bench_options.effort == BENCH_FULL)
 		run("kvm-commit-away", kvm_fd, 512, 4);
 }
 
