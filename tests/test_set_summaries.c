@@ -175,18 +175,19 @@ static struct summary another(struct rng *rng, struct inner_arrays inner,
 			       (int32_t)inner.gap[i] };
 	int32_t low = i ? (int32_t)inner.last[i - 1] : -1;
 	int32_t high = i + 1 < len ? inner.key[i + 1] : NARROW_FILLER;
+	uint32_t size;
 
 	if (rng_below(rng, 2))
 		now.child = (char *)now.child + 64;
 	if (rng_below(rng, 2))
 		now.key = low + (int32_t)rng_below(
-			rng, (uint32_t)(now.last - low));
+			rng, (uint32_t)now.last - (uint32_t)low);
 	if (rng_below(rng, 2))
 		now.last = now.key + 1 + (int32_t)rng_below(
 			rng, (uint32_t)high - (uint32_t)now.key);
-	if (rng_below(rng, 2) || now.gap >= now.last - now.key)
-		now.gap = (int32_t)rng_below(
-			rng, (uint32_t)(now.last - now.key));
+	size = (uint32_t)now.last - (uint32_t)now.key;
+	if (rng_below(rng, 2) || (uint32_t)now.gap >= size)
+		now.gap = (int32_t)rng_below(rng, size);
 	return now;
 }
 
